@@ -1,0 +1,93 @@
+"""Charts of times: horizontal bars on a logarithmic axis, one panel a question."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")
+
+
+class Bar(NamedTuple):
+    """A median with its quartiles; bars of one group share a colour, bars of one label a place."""
+
+    label: str
+    group: str
+    low: float
+    median: float
+    high: float
+
+
+class Panel(NamedTuple):
+    """Bars under a title, and a line (where, what) beyond which no bar can get."""
+
+    title: str
+    bars: Sequence[Bar]
+    limit: tuple[float, str] | None = None
+
+
+def draw(path: Path, title: str, unit: str, panels: Sequence[Panel]) -> None:
+    """Writes panels, two in a row, as a PNG; they share groups and the meaning of the limit.
+
+    Raises:
+      ImportError: where matplotlib is not installed, with the command that installs it.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError("charts need matplotlib: pip install 'jaxnn[bench]'") from error
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    groups = list(dict.fromkeys(bar.group for panel in panels for bar in panel.bars))
+    longest = max(len({bar.label for bar in panel.bars}) for panel in panels)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure, axes = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(6.4 * columns, 1 + rows * (1 + 0.28 * longest * (1 + len(groups)))),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        _panel(axis, panel, groups)
+        axis.set_xlabel(f"{unit}, median and quartiles (shorter is faster)")
+    figure.suptitle(title)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _panel(axis, panel: Panel, groups: list[str]) -> None:
+    labels = list(dict.fromkeys(bar.label for bar in panel.bars))
+    thick = 0.8 / len(groups)
+    ends = [bar.low for bar in panel.bars] + [bar.high for bar in panel.bars]
+    ends += [panel.limit[0]] if panel.limit else []
+    # A logarithmic axis has no zero: bars begin at the power of ten below the shortest.
+    least, most = 10 ** math.floor(math.log10(min(ends))), 3 * max(ends)
+    for rank, group in enumerate(groups):
+        bars = [bar for bar in panel.bars if bar.group == group]
+        places = [labels.index(bar.label) + (rank - (len(groups) - 1) / 2) * thick for bar in bars]
+        axis.barh(
+            places,
+            [bar.median - least for bar in bars],
+            left=least,
+            height=thick,
+            color=COLOURS[rank % len(COLOURS)],
+            label=group,
+            xerr=[[b.median - b.low for b in bars], [b.high - b.median for b in bars]],
+            error_kw={"capsize": 2, "elinewidth": 1},
+        )
+        for place, bar in zip(places, bars, strict=True):
+            axis.text(1.1 * bar.high, place, f"{bar.median:.3g}", va="center", fontsize=8)
+    if panel.limit:
+        where, what = panel.limit
+        axis.axvline(where, color="black", linestyle="--", linewidth=1, label=what)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_xscale("log")
+    axis.set_xlim(least, most)
+    axis.invert_yaxis()
+    axis.set_title(panel.title)

@@ -1,0 +1,169 @@
+"""Combinators: JAX's scan, vmap and checkpoint lifted onto layers and cells, and their dtype.
+
+Each takes a layer, a cell or a plain function, and is a `Layer`, or a `Cell` where its child is.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.core import (
+    Cell,
+    Layer,
+    Net,
+    Tree,
+    at,
+    branch,
+    cast,
+    close,
+    count,
+    describe,
+    float_dtype,
+    fresh,
+    lift,
+    run,
+    same,
+    spec,
+)
+
+
+def repeat(layer: Any, n: int) -> Net:
+    """The same layer n times in a row, each with params of its own, as one scan over depth.
+
+    Params, state and carry gain a leading axis of length n; compile time does not grow with n.
+
+    Raises:
+      ValueError: where n < 1, or where the output differs from the input in shape or dtype.
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.repeat(nn.serial(nn.dense(3), jax.nn.tanh), 5)
+    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> params[0]["w"].shape
+    (5, 3, 3)
+    """
+    child, n = lift(layer), count(n, "repeat: n")
+    unequal = "repeat takes a layer whose output equals its input"
+
+    def init(key, x):
+        with at("repeat", None, child, x):
+            params, state = _members(child, n, key, x)
+            first = jax.tree.map(lambda leaf: leaf[0], (params, state))
+            same(spec(x), jax.eval_shape(lambda p, s, x: _once(child, p, s, x), *first, x), unequal)
+        return params, state
+
+    def carry(params, x):
+        return jax.vmap(lambda p: fresh(child, p, x), axis_size=n)(params)
+
+    def apply(params, state, x, *, key=None, train=False):
+        memory, x = x
+        _led("repeat", n, params)
+
+        def body(x, each):
+            params, state, memory, i = each
+            y, memory, state = run(child, params, state, memory, x, key=branch(key, i), train=train)
+            same(x, y, unequal)
+            return y, (memory, state)
+
+        with at("repeat", None, child, x):
+            y, (memory, state) = jax.lax.scan(body, x, (params, state, memory, jnp.arange(n)))
+        return (memory, y), state
+
+    return close("repeat", init, carry, apply, child)
+
+
+def ensemble(layer: Any, n: int) -> Net:
+    """n members of one layer over the same input, as one vmap; members lead the output.
+
+    Raises:
+      ValueError: where n < 1.
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.ensemble(nn.dense(2), 5)
+    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> net(params, jax.numpy.ones((4, 3))).shape
+    (5, 4, 2)
+    """
+    child, n = lift(layer), count(n, "ensemble: n")
+
+    def init(key, x):
+        with at("ensemble", None, child, x):
+            return _members(child, n, key, x)
+
+    def carry(params, x):
+        return jax.vmap(lambda p: fresh(child, p, x), axis_size=n)(params)
+
+    def apply(params, state, x, *, key=None, train=False):
+        memory, x = x
+        _led("ensemble", n, params)
+
+        def member(params, state, memory, i):
+            return run(child, params, state, memory, x, key=branch(key, i), train=train)
+
+        with at("ensemble", None, child, x):
+            y, memory, state = jax.vmap(member)(params, state, memory, jnp.arange(n))
+        return (memory, y), state
+
+    return close("ensemble", init, carry, apply, child)
+
+
+def remat(layer: Any, policy: Callable | None = None) -> Net:
+    """The layer with its activations computed anew in the backward pass, to save memory.
+
+    Args:
+      policy: one of `jax.checkpoint_policies`, which says what is kept; nothing by default.
+    """
+    child = lift(layer)
+
+    def apply(params, state, x, *, key=None, train=False):
+        memory, x = x
+
+        def forward(params, state, memory, x, key):
+            return run(child, params, state, memory, x, key=key, train=train)
+
+        y, memory, state = jax.checkpoint(forward, policy=policy)(params, state, memory, x, key)
+        return (memory, y), state
+
+    return close("remat", child.init, partial(fresh, child), apply, child)
+
+
+def with_dtype(layer: Any, dtype: Any) -> Net:
+    """The layer computed in `dtype`: params and input are cast to it, the output is cast back.
+
+    Params and state keep their own dtype; the carry has `dtype`. An input without floats (tokens)
+    gives an output of float32.
+    """
+    child = lift(layer)
+
+    def carry(params, x):
+        x = jax.eval_shape(lambda x: cast(x, dtype), x)
+        return fresh(child, cast(params, dtype), x)
+
+    def apply(params, state, x, *, key=None, train=False):
+        memory, x = x
+        y, memory, state = run(
+            child, cast(params, dtype), state, memory, cast(x, dtype), key=key, train=train
+        )
+        return (memory, cast(y, float_dtype(x))), state
+
+    return close("with_dtype", child.init, carry, apply, child)
+
+
+def _members(child: Layer | Cell, n: int, key, x):
+    """Params and state of n members, stacked; member i has the i-th branch of the key."""
+    return jax.vmap(lambda i: child.init(branch(key, i), x))(jnp.arange(n))
+
+
+def _once(child: Layer | Cell, params, state, x) -> Tree:
+    return run(child, params, state, fresh(child, params, x), x)[0]
+
+
+def _led(kind: str, n: int, params: Tree) -> None:
+    for leaf in jax.tree.leaves(params):
+        if jnp.ndim(leaf) == 0 or leaf.shape[0] != n:
+            raise ValueError(
+                f"{kind} of {n} takes params with a leading axis of {n}, got {describe(leaf)}: "
+                "these are the params of another net."
+            )

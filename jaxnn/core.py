@@ -1,0 +1,276 @@
+"""The protocol: a layer is a named pair of pure functions over pytrees.
+
+`Layer` maps an input to an output, `Cell` also remembers along a sequence. Three kinds of memory
+are never mixed: `params` (learned by the gradient), `state` (learned by running) and `carry` (the
+sequence at hand). The helpers below are the rules every layer keeps: where a plain function may
+stand for a layer, how params and inputs agree on a dtype, how keys branch, and how an error names
+its place.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+Tree = Any  # a pytree of arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A pair of pure functions, hashed by identity so that `jax.jit(layer)` caches.
+
+    init:  (key, x) -> (params, state), where x is an example: arrays or `ShapeDtypeStruct`s.
+    apply: (params, state, x, *, key=None, train=False) -> (y, state).
+
+    A layer without state returns `()` for it, and may be called as `layer(params, x)`.
+    """
+
+    init: Callable[..., tuple[Tree, Tree]]
+    apply: Callable[..., tuple[Tree, Tree]]
+
+    def __call__(self, params: Tree, x: Tree, *, key: jax.Array | None = None, train: bool = False):
+        """The output of a net without state; raises ValueError where state would be lost."""
+        y, state = self.apply(params, (), x, key=key, train=flag(train))
+        if not empty(state):
+            raise ValueError(
+                f"{name(self)} returned state, which a call would lose: use "
+                "net.apply(params, state, x), which returns (y, state)."
+            )
+        return y
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A layer that remembers along a sequence; it always takes a chunk [batch, time, ...].
+
+    init:  (key, x) -> (params, state).
+    carry: (params, x) -> the memory before the first step; only the shape of x matters.
+    apply: (params, state, (carry, x), *, key=None, train=False) -> ((carry, y), state).
+    """
+
+    init: Callable[..., tuple[Tree, Tree]]
+    carry: Callable[..., Tree]
+    apply: Callable[..., tuple[tuple[Tree, Tree], Tree]]
+
+
+if TYPE_CHECKING:
+    Net: TypeAlias = Any  # a checker cannot tell which it is
+else:
+    Net = Layer | Cell  # a cell where a child remembers
+
+
+def run(layer: Layer | Cell, params, state, carry, x, *, key=None, train=False):
+    """(y, carry, state) of a layer and a cell alike; the carry of a layer is `()`."""
+    if isinstance(layer, Cell):
+        (carry, y), state = layer.apply(params, state, (carry, x), key=key, train=train)
+        return y, carry, state
+    y, state = layer.apply(params, state, x, key=key, train=train)
+    return y, (), state
+
+
+def fresh(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
+    """The carry before the first step; `()` for a layer."""
+    return layer.carry(params, x) if isinstance(layer, Cell) else ()
+
+
+def lift(layer: Any) -> Net:
+    """A layer or cell as it is; a plain function of arrays as a layer without params."""
+    if isinstance(layer, Layer | Cell):
+        return layer
+    if not callable(layer):
+        raise TypeError(f"{layer!r} is not a layer: give a Layer, a Cell or a function of arrays.")
+    title = getattr(layer, "__name__", None) or getattr(
+        getattr(layer, "func", layer), "__name__", type(layer).__name__
+    )
+    made = getattr(layer, "__annotations__", {}).get("return")
+    if made in (Layer, Cell, Net, "Layer", "Cell", "Net"):
+        raise TypeError(f"{title} makes layers and is none itself: call it, {title}(...).")
+
+    def init(key, x):
+        return (), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        y = layer(x)
+        for leaf in jax.tree.leaves(y):
+            if not isinstance(leaf, jax.Array) and not hasattr(leaf, "__array__"):
+                raise TypeError(
+                    f"{title} returned {type(leaf).__name__}, not arrays: if {title} makes "
+                    f"layers, call it first, {title}(...)."
+                )
+        return y, ()
+
+    return Layer(titled(title, init), apply)
+
+
+def titled(title: str, function: Callable) -> Callable:
+    """The function under another name, for combinators that share one body."""
+    function.__qualname__ = f"{title}.<locals>.{function.__name__}"
+    return function
+
+
+def name(layer: Layer | Cell) -> str:
+    """The name of the factory that made the layer, read off its `init`."""
+    return getattr(layer.init, "__qualname__", "layer").split(".<locals>")[0]
+
+
+def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
+    """A cell where a child is one; else the same functions as a layer, without the carry.
+
+    `apply` is written in a cell's form, so that a combinator is written once.
+    """
+
+    def start(key, x):
+        return init(key, x)
+
+    def forward(params, state, x, *, key=None, train=False):
+        (_, y), state = apply(params, state, ((), x), key=key, train=flag(train))
+        return y, state
+
+    if any(isinstance(child, Cell) for child in children):
+        return Cell(titled(kind, start), carry, apply)
+    return Layer(titled(kind, start), forward)
+
+
+# State and keys
+
+
+def empty(state: Tree) -> bool:
+    """Whether there is no state: `()`, whatever else has no leaves is the layer's own."""
+    return isinstance(state, tuple) and len(state) == 0
+
+
+def required(state: Tree, title: str) -> Tree:
+    """The state of a layer that needs one; raises ValueError where it was left out."""
+    if empty(state):
+        raise ValueError(
+            f"{title} keeps state and got none: use net.apply(params, state, x) with the state "
+            "that net.init returned."
+        )
+    return state
+
+
+def flag(train: Any) -> bool:
+    """`train`, which must be a Python bool; raises TypeError where it is traced."""
+    if not isinstance(train, bool):
+        raise TypeError(
+            f"train must be a Python bool, not {type(train).__name__}: close over it, or name it "
+            "in static_argnames of jax.jit."
+        )
+    return train
+
+
+def branch(key: jax.Array | None, index: Any) -> Any:
+    """The key of child `index`; no key stays no key."""
+    return None if key is None else jax.random.fold_in(key, index)
+
+
+def drawn(key: jax.Array | None, title: str) -> jax.Array:
+    """The key of a layer that draws; raises ValueError where it is missing."""
+    if key is None:
+        raise ValueError(f"{title} draws at random under train=True: pass key=jax.random.key(...).")
+    return key
+
+
+# Shapes and dtypes
+
+
+def spec(x: Tree) -> Tree:
+    """The shapes and dtypes of a pytree, as `ShapeDtypeStruct`s."""
+    return jax.eval_shape(lambda x: x, x)
+
+
+def traced(x: Tree) -> bool:
+    """Whether any leaf is a tracer, so that computing on it costs nothing but tracing."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x))
+
+
+def describe(x: Tree) -> str:
+    """Dtypes and shapes as text: `float32[32,28,28,1]`."""
+
+    def one(leaf):
+        if not hasattr(leaf, "shape"):
+            return type(leaf).__name__
+        return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+
+    return str(jax.tree.map(one, x)).replace("'", "")
+
+
+def floating(leaf: Any) -> bool:
+    """Whether a leaf holds floats."""
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def float_dtype(x: Tree) -> Any:
+    """The dtype of the floating leaves of x, float32 where there are none."""
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(x) if floating(leaf)]
+    return jnp.result_type(*dtypes) if dtypes else jnp.dtype(jnp.float32)
+
+
+def param_dtype(x: Tree) -> Any:
+    """The dtype of params for the example x: that of its floats, but float32 at least."""
+    dtype = float_dtype(x)
+    return dtype if dtype.itemsize > 4 else jnp.dtype(jnp.float32)
+
+
+def cast(tree: Tree, dtype: Any) -> Tree:
+    """Every floating leaf in `dtype`, all else as it is."""
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if floating(leaf) else leaf, tree)
+
+
+def features(x: Any, title: str) -> Any:
+    """x, which must hold floats with a feature axis; raises TypeError where it does not."""
+    if not floating(x):
+        raise TypeError(
+            f"{title} takes floating features, got {describe(x)}: cast with "
+            "x.astype(jnp.float32), or embed what are indices."
+        )
+    if x.ndim == 0:
+        raise ValueError(f"{title} takes [..., features], got a scalar: reshape it to [1, 1].")
+    return x
+
+
+def weights(params: Tree, x: Any, title: str, *names: str) -> list:
+    """The named params in x's dtype; raises ValueError where they are another layer's."""
+    if not isinstance(params, dict) or set(params) != set(names):
+        held = sorted(params) if isinstance(params, dict) else type(params).__name__
+        raise ValueError(
+            f"{title} takes params {list(names)}, got {held}: these are the params of another net."
+        )
+    return [cast(params[each], x.dtype) for each in names]
+
+
+def count(value: Any, what: str, least: int = 1) -> int:
+    """A whole number given to a factory; raises ValueError where it is none or too small."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
+        raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}.")
+    return int(value)
+
+
+def same(x: Tree, y: Tree, what: str) -> None:
+    """Raises ValueError unless x and y agree in structure, shapes and dtypes: no broadcasting."""
+    if jax.tree.structure(x) != jax.tree.structure(y) or any(
+        jnp.shape(a) != jnp.shape(b) or jnp.result_type(a) != jnp.result_type(b)
+        for a, b in zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
+    ):
+        raise ValueError(f"{what}: {describe(x)} against {describe(y)}; make them equal.")
+
+
+@contextmanager
+def at(place: str, scope: str | None, layer: Layer | Cell, x: Tree) -> Iterator[None]:
+    """Runs a child under its name: in profiles and jaxprs, and as a note on what goes wrong."""
+    try:
+        with jax.named_scope(scope) if scope else nullcontext():
+            yield
+    except Exception as error:
+        error.add_note(f"in {place} ({name(layer)}), input {describe(x)}")
+        raise
+
+
+def signature_has(function: Callable, argument: str) -> bool:
+    """Whether a function names this argument, so that it may be given."""
+    return argument in inspect.signature(function).parameters

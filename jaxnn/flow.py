@@ -1,0 +1,305 @@
+"""Flows: how data runs through children.
+
+`wire` is the general one: the flow is a function that calls its children. `serial`, `parallel` and
+`residual` are flows written once. Each takes layers, cells or plain functions, and is a `Layer`, or
+a `Cell` where a child remembers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.core import Tracer
+from jax.extend.core import get_opaque_trace_state
+
+from jaxnn.core import (
+    Cell,
+    Net,
+    Tree,
+    at,
+    branch,
+    close,
+    describe,
+    empty,
+    flag,
+    fresh,
+    lift,
+    name,
+    run,
+    same,
+    spec,
+    traced,
+)
+
+MARK = "jaxnn "  # names the outputs of children in a jaxpr, for `taps` and `summary`
+NESTED = (
+    "a child with state or carry may not be called inside a scan, cond or vmap, which would lose "
+    "what it learns: use nn.repeat, nn.ensemble or nn.unroll."
+)
+
+
+def serial(*layers: Any, **named: Any) -> Net:
+    """Layers one after the other: y = f_n(... f_2(f_1(x))).
+
+    Args:
+      *layers: layers, cells or functions; params are then a tuple.
+      **named: the same under names, `serial(encoder=..., head=...)`; params are then a dict.
+
+    Raises:
+      ValueError: for nothing, or for both forms at once.
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.serial(nn.dense(8), jax.nn.relu, nn.dense(1))
+    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> net(params, jax.numpy.ones((4, 3))).shape
+    (4, 1)
+    """
+    children = _children("serial", layers, named)
+
+    def chain(call, x):
+        for child in children:
+            x = call(child, x)
+        return x
+
+    return _flow("serial", chain, children)
+
+
+def parallel(*layers: Any, **named: Any) -> Net:
+    """Branches over one input: y = (f_1(x), ..., f_n(x)), or a dict under the given names.
+
+    Raises:
+      ValueError: for nothing, or for both forms at once.
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.serial(nn.parallel(nn.dense(8), nn.dense(2)), nn.concatenate)
+    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> net(params, jax.numpy.ones((4, 3))).shape
+    (4, 10)
+    """
+    children = _children("parallel", layers, named)
+
+    def branches(call, x):
+        return _pack({child: call(child, x) for child in children})
+
+    return _flow("parallel", branches, children)
+
+
+def residual(body: Any, shortcut: Any = None) -> Net:
+    """A layer around which its input flows: y = shortcut(x) + body(x), the identity by default.
+
+    Raises:
+      ValueError: where the two would broadcast against each other.
+
+    (He et al., Deep residual learning for image recognition, 2015.)
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.residual(nn.serial(nn.dense(3), jax.nn.relu))
+    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> net(params, jax.numpy.ones((4, 3))).shape
+    (4, 3)
+    """
+    children = {"body": body} if shortcut is None else {"body": body, "shortcut": shortcut}
+
+    def around(call, x):
+        return add((x if shortcut is None else call("shortcut", x), call("body", x)))
+
+    return _flow("residual", around, {child: lift(layer) for child, layer in children.items()})
+
+
+def add(branches: Any) -> Tree:
+    """The sum of branches of one shape; raises ValueError where they would broadcast."""
+    first, *rest = _values(branches)
+    total = first
+    for each in rest:
+        same(first, each, "add takes branches of one shape and dtype")
+        total = jax.tree.map(jnp.add, total, each)
+    return total
+
+
+def concatenate(branches: Any) -> jax.Array:
+    """Branches side by side along features; raises ValueError where their other axes differ."""
+    values = _values(branches)
+    for each in values[1:]:
+        same(values[0][..., :1], each[..., :1], "concatenate takes branches of one batch and dtype")
+    return jnp.concatenate(values, axis=-1)
+
+
+def wire(function: Callable, /, **children: Any) -> Net:
+    """Data flow that is no chain, written once as a function of its children and the input.
+
+    y = function(f, x), where f.NAME(x) runs the child NAME. `init` traces the function abstractly
+    to learn each child's input. Calling a child twice ties its weights.
+
+    Args:
+      function: (f, x) -> y.
+      **children: layers, cells or functions; params are a dict under these names.
+
+    Raises:
+      ValueError: where a child is never called; where a child with state or carry is called inside
+        a scan, cond or vmap of the function's own, which would lose what it learns; where a cell
+        is called twice.
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.wire(lambda f, x: x * jax.nn.sigmoid(f.gate(x)), gate=nn.dense(3))
+    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> sorted(params)
+    ['gate']
+    """
+    lifted = _children("wire", (), children)
+
+    def flow(call, x):
+        f = SimpleNamespace(**{child: partial(call, child) for child in lifted})
+        return function(f, x)
+
+    return _flow("wire", flow, lifted)
+
+
+# The one body of them all
+
+
+def _flow(kind: str, function: Callable, children: Mapping) -> Net:
+    """A layer whose data flow is `function(call, x)`, with call(child, x) running a child."""
+    order = {child: i for i, child in enumerate(children)}
+
+    def place(child, times=0):
+        where = f"{kind}[{child}]" if isinstance(child, int) else f"{kind}.{child}"
+        return where + (f", call {times + 1}" if times else "")
+
+    def walk(key, x, given=None):
+        # Runs the flow once, making what each child needs at its first call. The last value says
+        # whether all of it was made at one level, and may leave the flow.
+        params, state, memory, seen, inner = {}, {}, {}, {}, set()
+        level = get_opaque_trace_state()
+
+        def call(child, x):
+            layer = children[child]
+            with at(place(child), str(child), layer, x):
+                if child not in seen:
+                    seen[child] = spec(x)
+                    if get_opaque_trace_state() != level:
+                        inner.add(child)
+                    made, state[child] = layer.init(branch(key, order[child]), x)
+                    params[child] = made if given is None else given[child]
+                    memory[child] = fresh(layer, params[child], x)
+                    if child in inner and not (empty(state[child]) and empty(memory[child])):
+                        raise ValueError(NESTED)
+                y, _, _ = run(layer, params[child], state[child], memory[child], x)
+                return y
+
+        function(call, x)
+        for child in children:
+            if child not in seen:
+                raise ValueError(f"{place(child)} is never called: call it, or leave it out.")
+        found = [{c: tree[c] for c in children} for tree in (params, state, memory, seen)]
+        return found, not inner
+
+    def inputs(key, x, given=None):
+        # The input of each child, from one abstract run: nothing is computed.
+        found = {}
+
+        def abstract(key, x, given):
+            found.update(walk(key, x, given)[0][3])
+
+        jax.eval_shape(abstract, key, x, given)
+        return found
+
+    def init(key, x):
+        if traced(x):  # an abstract run of its own would cost 2^depth in nested flows
+            (params, state, _, _), whole = walk(key, x)
+            if whole:
+                return _pack(params), _collapse(state)
+        params, state = {}, {}
+        for child, seen in inputs(key, x).items():
+            with at(place(child), str(child), children[child], seen):
+                made = children[child].init(branch(key, order[child]), seen)
+            params[child], state[child] = made
+        return _pack(params), _collapse(state)
+
+    def carry(params, x):
+        _fits(kind, params, children)
+        key = jax.random.key(0)  # a state is needed for its shape alone
+        if traced(x):
+            return _collapse(walk(key, x, params)[0][2])  # a cell is never called at an inner level
+        seen = inputs(key, x, params)
+        return _collapse({c: fresh(children[c], params[c], seen[c]) for c in children})
+
+    def apply(params, state, x, *, key=None, train=False):
+        memory, x = x
+        flag(train)
+        _fits(kind, params, children)
+        states = {child: () if empty(state) else state[child] for child in children}
+        memories = {child: () if empty(memory) else memory[child] for child in children}
+        times = dict.fromkeys(children, 0)
+        level = get_opaque_trace_state()
+
+        def call(child, x):
+            layer, before = children[child], times[child]
+            times[child] += 1
+            mine = branch(key, order[child])
+            with at(place(child, before), f"{child}:{before}" if before else str(child), layer, x):
+                y, memories[child], after = run(
+                    layer,
+                    params[child],
+                    states[child],
+                    memories[child],
+                    x,
+                    key=branch(mine, before) if before else mine,
+                    train=train,
+                )
+                remembers = isinstance(layer, Cell)
+                if remembers and before:
+                    raise ValueError("a cell has one memory: call it once, or use two cells.")
+                if (remembers or not empty(after)) and get_opaque_trace_state() != level:
+                    raise ValueError(NESTED)
+                states[child] = after
+                return _mark(name(layer), y)
+
+        y = function(call, x)
+        return (_collapse(memories), y), _collapse(states)
+
+    return close(kind, init, carry, apply, *children.values())
+
+
+def _children(kind: str, layers: Sequence, named: Mapping) -> dict:
+    if bool(layers) == bool(named):
+        raise ValueError(
+            f"{kind} takes layers, {kind}(a, b), or named layers, {kind}(first=a, second=b)"
+            + ("; got both." if layers else "; got none.")
+        )
+    return {child: lift(layer) for child, layer in (named or dict(enumerate(layers))).items()}
+
+
+def _pack(by_child: dict) -> Tree:
+    """A tuple for children by position, a dict for children by name."""
+    return tuple(by_child.values()) if 0 in by_child else by_child
+
+
+def _collapse(by_child: dict) -> Tree:
+    return () if all(empty(each) for each in by_child.values()) else _pack(by_child)
+
+
+def _values(branches: Any) -> list:
+    return list(branches.values() if isinstance(branches, dict) else branches)
+
+
+def _mark(title: str, y: Tree) -> Tree:
+    def one(path, leaf):
+        if not isinstance(leaf, Tracer):
+            return leaf
+        return checkpoint_name(leaf, f"{MARK}{title}{jax.tree_util.keystr(path)}")
+
+    return jax.tree_util.tree_map_with_path(one, y)
+
+
+def _fits(kind: str, params: Tree, children: Mapping) -> None:
+    held = dict(enumerate(params)) if isinstance(params, tuple | list) else params
+    if not isinstance(held, dict) or set(held) != set(children):
+        raise ValueError(
+            f"{kind} has the children {list(children)}, the params have "
+            f"{list(held) if isinstance(held, dict) else describe(params)}: these are the params "
+            "of another net."
+        )

@@ -1,0 +1,245 @@
+"""Looking inside a net: what its children put out, and what they cost."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import core as jex
+
+from jaxnn.core import Cell, Layer, Tree, describe, fresh, run, spec
+from jaxnn.flow import MARK
+from jaxnn.tree import path_of
+
+
+def taps(
+    net: Layer | Cell,
+    params: Tree,
+    state: Tree,
+    x: Tree,
+    *,
+    key: jax.Array | None = None,
+    train: bool = False,
+) -> dict[str, Any]:
+    """The output of every child by its path, in the order of computation.
+
+    Paths are those of params, "encoder/0"; the second call of a child ends in ":1". Under `repeat`
+    outputs gain a leading axis of depth, under `ensemble` one of members. A child that returns a
+    tuple or dict has a path for each leaf. Calls inside a cond or while of the user's are left out.
+
+    Args:
+      net: a layer, or a cell, which starts from a fresh carry.
+      params, state: the net's.
+      x: its input.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.mlp(8, 2), jax.numpy.ones((4, 3))
+    >>> params, state = net.init(jax.random.key(0), x)
+    >>> {path: y.shape for path, y in nn.taps(net, params, state, x).items()}
+    {'0': (4, 8), '1': (4, 8), '2': (4, 2)}
+    """
+
+    def forward(params, state, x, key):
+        return run(net, params, state, fresh(net, params, x), x, key=key, train=train)[0]
+
+    inputs = (params, state, x, key)
+    jaxpr = jax.make_jaxpr(forward)(*inputs)
+    found: dict[str, Any] = {}
+    _evaluate(jaxpr.jaxpr, jaxpr.consts, jax.tree.leaves(inputs), (), found)
+    return found
+
+
+class Row(NamedTuple):
+    """A line of a summary: a child, or the whole net under the path "".
+
+    macs: multiply-adds of matmuls and convolutions in one forward pass of the example.
+    """
+
+    path: str
+    kind: str
+    output: str
+    params: int
+    state: int
+    macs: int
+
+
+def rows(net: Layer | Cell, x: Tree) -> list[Row]:
+    """The lines of `summary` as data, the whole net last.
+
+    >>> import jax, jaxnn as nn
+    >>> [(row.path, row.macs) for row in nn.rows(nn.mlp(8, 2), jax.numpy.ones((4, 3)))]
+    [('0', 96), ('1', 0), ('2', 64), ('', 160)]
+    """
+    params, state = jax.eval_shape(net.init, jax.random.key(0), x)
+
+    def forward(params, state, x):
+        return run(net, params, state, fresh(net, params, x), x)[0]
+
+    jaxpr, y = jax.make_jaxpr(forward, return_shape=True)(params, state, spec(x))
+    outputs: dict[str, tuple[str, str]] = {}
+    macs: dict[str, int] = {}
+    for path, times, eqn in _walk(jaxpr.jaxpr, (), 1):
+        where = "/".join(path)
+        if _is_mark(eqn):
+            kind, _, leaf = eqn.params["name"].removeprefix(MARK).partition("[")
+            shape = describe(eqn.outvars[0].aval) + (f" x {times}" if times > 1 else "")
+            outputs[where + ("[" + leaf if leaf else "")] = (kind, shape)
+        else:
+            macs[where] = macs.get(where, 0) + times * _macs(eqn)
+
+    def size(tree, path):
+        under = jax.tree_util.tree_leaves_with_path(tree)
+        return sum(math.prod(leaf.shape) for at, leaf in under if _within(path_of(at), path))
+
+    def row(path, kind, output):
+        # A second call has no params of its own, and a leaf of an output is its child's.
+        base = path.split("[")[0]
+        cost = sum(count for where, count in macs.items() if _within(where, base))
+        return Row(path, kind, output, size(params, base), size(state, base), cost)
+
+    lines = [row(path, kind, output) for path, (kind, output) in outputs.items()]
+    whole = row("", net.init.__qualname__.split(".")[0], describe(y))
+    return [*lines, whole]
+
+
+def summary(net: Layer | Cell, x: Tree) -> str:
+    """A table of every child: path, kind, output, params, state and multiply-adds.
+
+    Nothing is computed: it costs one abstract trace. Multiply-adds are those of matmuls and
+    convolutions in one forward pass, times the trips of the scans around them; a loop of unknown
+    length counts once, and of branches the dearest.
+
+    Args:
+      net: a layer or a cell.
+      x: an example input, arrays or `ShapeDtypeStruct`s.
+
+    >>> import jax, jaxnn as nn
+    >>> print(nn.summary(nn.mlp(8, 2), jax.ShapeDtypeStruct((4, 3), "float32")))
+    path   layer   output        params  state  multiply-adds
+    0      dense   float32[4,8]      32      0             96
+    1      relu    float32[4,8]       0      0              0
+    2      dense   float32[4,2]      18      0             64
+    total  serial  float32[4,2]      50      0            160
+    """
+    head = ("path", "layer", "output", "params", "state", "multiply-adds")
+    lines = [
+        (line.path or "total", line.kind, line.output, *(f"{n:,}" for n in line[3:]))
+        for line in rows(net, x)
+    ]
+    widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if i < 3 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in (head, *lines)
+    )
+
+
+def _within(path: str, base: str) -> bool:
+    return not base or path == base or path.startswith(base + "/")
+
+
+def _walk(jaxpr: Any, path: tuple, times: int) -> Iterator[tuple[tuple, int, Any]]:
+    """Every equation at any depth, with its path of scopes and how often it runs."""
+    for eqn in jaxpr.eqns:
+        here = path + scopes(eqn)
+        inner = [getattr(each, "jaxpr", each) for each in jex.jaxprs_in_params(eqn.params)]
+        if eqn.primitive.name == "cond":
+            inner = [max(inner, key=lambda one: sum(t * _macs(e) for _, t, e in _walk(one, (), 1)))]
+        if not inner:
+            yield here, times, eqn
+        trips = eqn.params["length"] if eqn.primitive.name == "scan" else 1
+        for each in inner:
+            yield from _walk(each, here, times * trips)
+
+
+def _macs(eqn: Any) -> int:
+    """Multiply-adds of one equation."""
+    if eqn.primitive.name == "dot_general":
+        (contracted, _), _ = eqn.params["dimension_numbers"]
+        shape = eqn.invars[0].aval.shape
+        return math.prod(eqn.outvars[0].aval.shape) * math.prod(shape[i] for i in contracted)
+    if eqn.primitive.name == "conv_general_dilated":
+        kernel = eqn.invars[1].aval.shape
+        width = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
+        # Zeros between the inputs of a transposed convolution need no work.
+        holes = math.prod(eqn.params["lhs_dilation"]) * eqn.params["batch_group_count"]
+        return math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) // width // holes
+    return 0
+
+
+def _is_mark(eqn: Any) -> bool:
+    return eqn.primitive.name == "name" and eqn.params["name"].startswith(MARK)
+
+
+def _evaluate(jaxpr: Any, consts: Any, args: Any, path: tuple, found: dict[str, Any]) -> list:
+    """Runs a jaxpr, and collects what flows mark."""
+    values: dict[Any, Any] = {}
+
+    def read(atom):
+        return atom.val if isinstance(atom, jex.Literal) else values[atom]
+
+    values.update(zip(jaxpr.constvars, consts, strict=True))
+    values.update(zip(jaxpr.invars, args, strict=True))
+    for eqn in jaxpr.eqns:
+        operands = [read(atom) for atom in eqn.invars]
+        outputs = _equation(eqn, operands, path + scopes(eqn), found)
+        values.update(zip(eqn.outvars, outputs, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _equation(eqn: Any, operands: list, path: tuple, found: dict[str, Any]) -> list:
+    title = eqn.primitive.name
+    if _is_mark(eqn):
+        _, bracket, leaf = eqn.params["name"].partition("[")
+        found["/".join(path) + bracket + leaf] = operands[0]
+        return operands
+    if title == "scan" and _marked(eqn.params["jaxpr"]):
+        return _scan(eqn, operands, path, found)
+    inner = next((eqn.params[p] for p in ("jaxpr", "call_jaxpr") if p in eqn.params), None)
+    if inner is not None and title not in ("while", "cond") and _marked(inner):
+        return _evaluate(
+            getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), operands, path, found
+        )
+    outputs = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
+    return outputs if eqn.primitive.multiple_results else [outputs]
+
+
+def _scan(eqn: Any, operands: list, path: tuple, found: dict[str, Any]) -> list:
+    """A scan whose body's marks come out stacked."""
+    closed = eqn.params["jaxpr"]
+    body_jaxpr, inner_consts = getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())
+
+    def same_rank(outer, inner):
+        return [a.aval.ndim == b.aval.ndim for a, b in zip(outer, inner, strict=True)]
+
+    # Consts and carries keep their rank inside the body, what is scanned over loses an axis.
+    carried = sum(same_rank(eqn.outvars, body_jaxpr.outvars))
+    kept = sum(same_rank(eqn.invars, body_jaxpr.invars))
+    consts, carry, xs = (
+        operands[: kept - carried],
+        operands[kept - carried : kept],
+        operands[kept:],
+    )
+
+    def body(carry, x):
+        inside: dict[str, Any] = {}
+        outputs = _evaluate(body_jaxpr, inner_consts, [*consts, *carry, *x], path, inside)
+        return outputs[:carried], (outputs[carried:], inside)
+
+    length, reverse = eqn.params["length"], eqn.params["reverse"]
+    carry, (ys, inside) = jax.lax.scan(body, carry, xs, length=length, reverse=reverse)
+    found.update(inside)
+    return [*carry, *ys]
+
+
+def scopes(eqn: Any) -> tuple[str, ...]:
+    """The names of the scopes an equation was traced in, without those of transforms."""
+    stack = eqn.source_info.name_stack.stack
+    return tuple(each.name for each in stack if type(each).__name__ == "Scope")
+
+
+def _marked(jaxpr: Any) -> bool:
+    """Whether a jaxpr holds a mark, at any depth."""
+    return any(_is_mark(eqn) for _, _, eqn in _walk(getattr(jaxpr, "jaxpr", jaxpr), (), 1))

@@ -1,0 +1,225 @@
+"""Gated and plain recurrent cells: every gate of a step in one matmul.
+
+Each takes chunks [batch, time, features], or a pair (x, mask) as `jaxnn.padding` describes it,
+and puts out [batch, time, width]; output and carry have x's dtype. PyTorch has a bias for the input
+and one for the memory where their sum alone matters: here there is the sum.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Cell
+from jaxnn.sequence import recurrent
+
+orthogonal = jax.nn.initializers.orthogonal()
+
+
+def elman(
+    width: int,
+    *,
+    activation: Callable = jnp.tanh,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    u_init: Callable = orthogonal,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Cell:
+    """The plain recurrent network: h_t = activation(x_t w + h_{t-1} u + b), y_t = h_t.
+
+    Args:
+      width: of h and y.
+      activation: elementwise.
+      w_init, u_init, b_init: initialisers of w [features, width], LeCun normal as in `dense`, of
+        u [width, width], orthogonal (Saxe et al., Exact solutions to the nonlinear dynamics of
+        learning, 2014), and of b [width], zeros.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for x that is not [batch, time, features], or params that take other features.
+
+    (Elman, Finding structure in time, 1990.)
+
+    >>> import jax, jaxnn as nn
+    >>> cell, x = nn.elman(8), jax.numpy.ones((4, 6, 3))
+    >>> params, state = cell.init(jax.random.key(0), x)
+    >>> (carry, y), _ = cell.apply(params, state, (cell.carry(params, x), x))
+    >>> carry.shape, y.shape
+    ((4, 8), (4, 6, 8))
+    """
+    width = core.count(width, "elman: width")
+
+    def init(key, x):
+        return made(key, chunk(x, "elman"), 1, width, width, w_init, u_init, b_init), ()
+
+    def step(params, h, z):
+        h = activation(z + jnp.matmul(h, params["u"]))
+        return h, h
+
+    return recurrent(init, partial(zeros, "elman", width), step, affine("elman", "w", "u", "b"))
+
+
+def gru(
+    width: int,
+    *,
+    reset_after: bool = True,
+    activation: Callable = jnp.tanh,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    u_init: Callable = orthogonal,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Cell:
+    """The gated recurrent unit: h_t = z h_{t-1} + (1 - z) n, y_t = h_t.
+
+    (r, z) = sigmoid of their parts of x_t w + h_{t-1} u + b
+    n = activation(x_t w_n + b_n + r (h_{t-1} u_n + b_h)) where the reset comes after the matmul
+    n = activation(x_t w_n + b_n + (r h_{t-1}) u_n) where it comes before
+
+    Args:
+      width: of h and y.
+      reset_after: which of the two.
+      activation: elementwise, of n.
+      w_init, u_init, b_init: as in `elman`, for each of r, z and n apart; b_init also for "b_h"
+        [width], which is there where the reset comes after.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for x that is not [batch, time, features], or params that take other features.
+
+    (Cho et al., Learning phrase representations using RNN encoder-decoder, 2014, which resets
+    before; after is the form of cuDNN, PyTorch, Keras and Flax, and needs one matmul a step.)
+
+    >>> import jax, jaxnn as nn
+    >>> cell, x = nn.gru(8), jax.numpy.ones((4, 6, 3))
+    >>> params, _ = cell.init(jax.random.key(0), x)
+    >>> params["w"].shape, nn.unroll(cell)(params, x).shape
+    ((3, 24), (4, 6, 8))
+    """
+    width = core.count(width, "gru: width")
+    names = ("w", "u", "b", "b_h") if reset_after else ("w", "u", "b")
+
+    def init(key, x):
+        params = made(key, chunk(x, "gru"), 3, width, width, w_init, u_init, b_init)
+        if reset_after:
+            params["b_h"] = b_init(core.branch(key, 3), (width,), core.param_dtype(x))
+        return params, ()
+
+    def after(params, h, x):
+        x_r, x_z, x_n = jnp.split(x, 3, axis=-1)
+        h_r, h_z, h_n = jnp.split(jnp.matmul(h, params["u"]), 3, axis=-1)
+        n = activation(x_n + jax.nn.sigmoid(x_r + h_r) * (h_n + params["b_h"][None]))
+        h = n + jax.nn.sigmoid(x_z + h_z) * (h - n)
+        return h, h
+
+    def before(params, h, x):
+        u = params["u"]
+        r, z = jnp.split(
+            jax.nn.sigmoid(x[:, : 2 * width] + jnp.matmul(h, u[:, : 2 * width])), 2, axis=-1
+        )
+        n = activation(x[:, 2 * width :] + jnp.matmul(r * h, u[:, 2 * width :]))
+        h = n + z * (h - n)
+        return h, h
+
+    step = after if reset_after else before
+    return recurrent(init, partial(zeros, "gru", width), step, affine("gru", *names))
+
+
+def mgu(
+    width: int,
+    *,
+    activation: Callable = jnp.tanh,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    u_init: Callable = orthogonal,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Cell:
+    """The minimal gated unit, a GRU of one gate: h_t = (1 - f) h_{t-1} + f n, y_t = h_t.
+
+    f = sigmoid(x_t w_f + h_{t-1} u_f + b_f)
+    n = activation(x_t w_n + (f h_{t-1}) u_n + b_n)
+
+    Args:
+      width: of h and y.
+      activation: elementwise, of n.
+      w_init, u_init, b_init: as in `elman`, for f and n apart.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for x that is not [batch, time, features], or params that take other features.
+
+    (Zhou et al., Minimal gated unit for recurrent neural networks, 2016.)
+
+    >>> import jax, jaxnn as nn
+    >>> cell, x = nn.mgu(8), jax.numpy.ones((4, 6, 3))
+    >>> params, _ = cell.init(jax.random.key(0), x)
+    >>> params["w"].shape, nn.unroll(cell)(params, x).shape
+    ((3, 16), (4, 6, 8))
+    """
+    width = core.count(width, "mgu: width")
+
+    def init(key, x):
+        return made(key, chunk(x, "mgu"), 2, width, width, w_init, u_init, b_init), ()
+
+    def step(params, h, x):
+        (x_f, x_n), (u_f, u_n) = jnp.split(x, 2, axis=-1), jnp.split(params["u"], 2, axis=-1)
+        f = jax.nn.sigmoid(x_f + jnp.matmul(h, u_f))
+        h = h + f * (activation(x_n + jnp.matmul(f * h, u_n)) - h)
+        return h, h
+
+    return recurrent(init, partial(zeros, "mgu", width), step, affine("mgu", "w", "u", "b"))
+
+
+# What the cells share
+
+
+def chunk(x: Any, title: str) -> Any:
+    """x, which must be floats [batch, time, features]."""
+    if core.features(x, title).ndim != 3:
+        raise ValueError(
+            f"{title} takes [batch, time, features], got {core.describe(x)}: one step is a chunk "
+            "of length 1, x[:, None]."
+        )
+    return x
+
+
+def zeros(title: str, width: int, params: Any, x: Any) -> jax.Array:
+    """The memory [batch, width] before the first step, in x's dtype."""
+    return jnp.zeros((chunk(x, title).shape[0], width), x.dtype)
+
+
+def made(key: Any, x: Any, n: int, width: int, out: int, *inits: Callable) -> dict[str, Any]:
+    """w, u and b of n gates; out is the width of what u multiplies."""
+    shapes = (x.shape[-1], width), (out, width), (width,)
+    named = dict(zip("wub", zip(inits, shapes, strict=True), strict=True))
+    return gates(key, named, n, core.param_dtype(x))
+
+
+def gates(key: Any, named: dict[str, tuple], n: int, dtype: Any) -> dict[str, Any]:
+    """Params of n gates side by side, each made by itself, as initialisers count on."""
+    params = {}
+    for i, (name, (init, shape)) in enumerate(named.items()):
+        keys = [core.branch(core.branch(key, i), gate) for gate in range(n)]
+        params[name] = jnp.concatenate([init(each, shape, dtype) for each in keys], axis=-1)
+    return params
+
+
+def matmul(x: Any, w: Any, title: str) -> Any:
+    """x w over the last axis; raises ValueError for other features."""
+    if x.shape[-1] != w.shape[0]:
+        raise ValueError(
+            f"{title} has params for {w.shape[0]} features, got {core.describe(x)}: feed "
+            f"{w.shape[0]} features, or init with an example of {x.shape[-1]}."
+        )
+    # With leading axes flattened the weight gradient contracts one axis, which is faster.
+    return jnp.matmul(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[1])
+
+
+def affine(title: str, *names: str) -> Callable:
+    """The part of a step without memory, x w + b, for x [..., features]; refuses other params."""
+
+    def project(params, x):
+        held = dict(zip(names, core.weights(params, x, title, *names), strict=True))
+        b = held["b"].reshape((1,) * (x.ndim - 1) + (-1,))
+        return matmul(x, held["w"], title) + b
+
+    return project

@@ -1,0 +1,154 @@
+"""Noise in training, against overfitting; in evaluation each of these passes x on."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Layer
+
+
+def dropout(rate: float, *, shared: Sequence[int] = ()) -> Layer:
+    """Each value zero with probability `rate`, the others scaled up: y = x keep / (1 - rate).
+
+    The expected output is the input, so that evaluation needs no scaling.
+
+    Args:
+      rate: the fraction dropped, in [0, 1); 0 draws nothing and needs no key.
+      shared: axes along which values are dropped together. Whole channels of images
+        [batch, height, width, channels] are dropped by (1, 2), the same features at every step of
+        sequences [batch, time, features] by (1,).
+
+    Raises:
+      ValueError: for a rate out of range; in training without a key; for an axis that x has not.
+
+    (Srivastava et al., Dropout, 2014; whole channels: Tompson et al., Efficient object
+    localization using convolutional networks, 2015.)
+
+    >>> import jax, jaxnn as nn
+    >>> y = nn.dropout(0.75)((), jax.numpy.ones((8, 8)), key=jax.random.key(0), train=True)
+    >>> sorted(set(y.ravel().tolist()))
+    [0.0, 4.0]
+    """
+    shared = tuple(shared)
+
+    def drawn(x):
+        if any(not -x.ndim <= axis < x.ndim for axis in shared):
+            raise ValueError(f"dropout shares over the axes {shared}, got {core.describe(x)}.")
+        together = {axis % x.ndim for axis in shared}
+        return tuple(1 if axis in together else size for axis, size in enumerate(x.shape))
+
+    return _dropped("dropout", rate, drawn)
+
+
+def drop_path(rate: float) -> Layer:
+    """Whole rows zero with probability `rate`, the others scaled up by 1 / (1 - rate).
+
+    At the end of a residual's body it is stochastic depth: a row skips the body.
+
+    Args:
+      rate: the fraction of rows dropped, in [0, 1); 0 draws nothing. x is [batch, ..., features].
+
+    Raises:
+      ValueError: for a rate out of range; in training without a key; for x without a batch.
+
+    (Huang et al., Deep networks with stochastic depth, 2016.)
+
+    >>> import jax, jaxnn as nn
+    >>> net = nn.residual(nn.serial(jax.nn.relu, nn.drop_path(0.5)))
+    >>> y = net({"body": ((), ())}, jax.numpy.ones((8, 3)), key=jax.random.key(0), train=True)
+    >>> sorted(set(y[:, 0].tolist()))
+    [1.0, 3.0]
+    """
+
+    def drawn(x):
+        if x.ndim < 2:
+            raise ValueError(f"drop_path takes [batch, ..., features], got {core.describe(x)}.")
+        return (x.shape[0],) + (1,) * (x.ndim - 1)
+
+    return _dropped("drop_path", rate, drawn)
+
+
+def gaussian_noise(stddev: float) -> Layer:
+    """Noise added: y = x + stddev n, with n standard normal.
+
+    Args:
+      stddev: the standard deviation, in the units of x; 0 draws nothing and needs no key.
+
+    Raises:
+      ValueError: for a stddev that is negative or not finite; in training without a key.
+
+    (Bishop, Training with noise is equivalent to Tikhonov regularization, 1995.)
+
+    >>> import jax, jaxnn as nn
+    >>> nn.gaussian_noise(0.1)((), jax.numpy.ones(2), key=jax.random.key(0), train=True).shape
+    (2,)
+    """
+    if not 0 <= stddev < math.inf:
+        raise ValueError(f"gaussian_noise: stddev must be finite, 0 or more, got {stddev!r}.")
+    return _noisy("gaussian_noise", stddev > 0, lambda x, key: x + stddev * _normal(key, x))
+
+
+def gaussian_dropout(rate: float) -> Layer:
+    """Noise multiplied: y = x (1 + sqrt(rate / (1 - rate)) n), with n standard normal.
+
+    It has the mean and the variance of `dropout(rate)`, and drops nothing.
+
+    Args:
+      rate: the fraction that a dropout of the same variance drops, in [0, 1).
+
+    Raises:
+      ValueError: for a rate out of range; in training without a key.
+
+    (Srivastava et al., Dropout, 2014, section 10.)
+
+    >>> import jax, jaxnn as nn
+    >>> nn.gaussian_dropout(0.1)((), jax.numpy.ones(2), key=jax.random.key(0), train=True).shape
+    (2,)
+    """
+    spread = math.sqrt(_fraction(rate, "gaussian_dropout") / (1 - rate))
+    return _noisy("gaussian_dropout", rate > 0, lambda x, key: x * (1 + spread * _normal(key, x)))
+
+
+def _dropped(title: str, rate: float, drawn: Callable) -> Layer:
+    """A layer that draws a mask of the shape drawn(x)."""
+    # 32 random bits below this: a comparison of integers, the same for every dtype of x.
+    bar = min(round(_fraction(rate, title) * 2**32), 2**32 - 1)
+
+    def change(x, key):
+        keep = jax.random.bits(key, drawn(x), "uint32") >= jnp.uint32(bar)
+        return jnp.where(keep, x * (1 / (1 - rate)), jnp.zeros((), x.dtype))
+
+    return _noisy(title, rate > 0, change, drawn)
+
+
+def _noisy(title: str, draws: bool, change: Callable, fits: Callable = jnp.shape) -> Layer:
+    """A layer that is change(x, key) in training, if it draws at all.
+
+    fits(x) raises where x has a shape that cannot be changed so.
+    """
+
+    def init(key, x):
+        fits(core.features(x, title))
+        return (), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        core.features(x, title)
+        return (change(x, core.drawn(key, title)) if core.flag(train) and draws else x), ()
+
+    return Layer(core.titled(title, init), apply)
+
+
+def _normal(key: jax.Array, x: jax.Array) -> jax.Array:
+    # Half precision has too few values for the tails of a normal distribution.
+    return jax.random.normal(key, x.shape, core.param_dtype(x)).astype(x.dtype)
+
+
+def _fraction(rate: float, title: str) -> float:
+    if not 0 <= rate < 1:
+        raise ValueError(
+            f"{title}: rate is the fraction dropped, in [0, 1), got {rate!r}: 1 would drop all."
+        )
+    return rate

@@ -1,0 +1,330 @@
+"""Norms: features brought to mean 0 and variance 1, then scaled and shifted by learned amounts.
+
+All are y = scale (x - mean) / sqrt(variance + epsilon) + b; they differ in what mean and variance
+are taken over. Statistics are computed in float32 at least, in two passes: the variance is the mean
+of squared deviations, which cannot be negative.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Layer
+
+
+def batch_norm(
+    *,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+    scale: bool = True,
+    bias: bool = True,
+    axis_name: str | tuple[str, ...] | None = None,
+    scale_init: Callable = jax.nn.initializers.ones,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Layer:
+    """Each feature normalised over the batch, and by running statistics once trained.
+
+    In training mean and variance are those of the batch, over all axes but the last, and the state
+    follows them: mean <- momentum mean + (1 - momentum) batch mean, and the variance likewise, by
+    the unbiased variance n / (n - 1) of the batch's n values, as in the paper. In evaluation the
+    state's are used, so that rows do not see each other; it starts as mean 0 and variance 1.
+
+    Args:
+      momentum: what is kept of the running statistics at each step, in [0, 1). PyTorch's momentum
+        is one minus it.
+      epsilon: added to the variance.
+      scale, bias: whether there are a scale and a b [features]; a bias right before is then idle.
+      axis_name: the mesh axes over which `jax.shard_map` splits the batch. Under `jax.jit` alone
+        the statistics are those of the whole batch, however it is sharded, without it.
+      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+
+    Raises:
+      ValueError: for a batch in training with fewer than two values a feature; for params or state
+        of another number of features; for an argument out of its range.
+
+    (Ioffe and Szegedy, Batch normalization, 2015.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.batch_norm(momentum=0.5), jax.numpy.array([[1.0], [3.0]])
+    >>> params, state = net.init(jax.random.key(0), x)
+    >>> y, state = net.apply(params, state, x, train=True)
+    >>> y.round(3).tolist(), state["mean"].tolist()
+    ([[-1.0], [1.0]], [1.0])
+    """
+    if not 0 <= momentum < 1:
+        raise ValueError(
+            f"batch_norm: momentum must be in [0, 1), got {momentum!r}: it is what is kept, 0.9 "
+            "where PyTorch says 0.1."
+        )
+    start, end = _affine("batch_norm", 1, scale, bias, scale_init, b_init)
+    epsilon = _positive(epsilon, "batch_norm")
+
+    def average(x):
+        mean = x.mean(tuple(range(x.ndim - 1)), keepdims=True)
+        return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+    def init(key, x):
+        params, shape, dtype = start(key, x), x.shape[-1:], core.param_dtype(x)
+        return params, {"mean": jnp.zeros(shape, dtype), "variance": jnp.ones(shape, dtype)}
+
+    def apply(params, state, x, *, key=None, train=False):
+        wide, state = _wide(x, "batch_norm"), core.required(state, "batch_norm")
+        running = [_across(state[each], wide, "batch_norm") for each in ("mean", "variance")]
+        if not core.flag(train):
+            y = (wide - running[0]) * jax.lax.rsqrt(running[1] + epsilon)
+            return end(params, y).astype(x.dtype), state
+        n = math.prod(x.shape[:-1]) * (1 if axis_name is None else jax.lax.psum(1, axis_name))
+        _several(n, x, "batch_norm in training", "use a larger batch")
+        y, mean, variance = _standardize(average, epsilon, wide)
+        batch = {"mean": mean, "variance": variance * (n / (n - 1))}
+        state = {
+            each: momentum * old + (1 - momentum) * batch[each].reshape(-1).astype(old.dtype)
+            for each, old in state.items()
+        }
+        return end(params, y).astype(x.dtype), jax.lax.stop_gradient(state)
+
+    return Layer(init, apply)
+
+
+def layer_norm(
+    *,
+    axes: int = 1,
+    epsilon: float = 1e-5,
+    scale: bool = True,
+    bias: bool = True,
+    scale_init: Callable = jax.nn.initializers.ones,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Layer:
+    """Each row normalised over its features: mean and variance over the last axis.
+
+    Args:
+      axes: how many of the last axes are normalised over, and the shape of scale and b.
+      epsilon: added to the variance.
+      scale, bias: whether there are a scale and a b.
+      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+
+    Raises:
+      ValueError: for fewer than two values to normalise; for params of another shape.
+
+    (Ba, Kiros and Hinton, Layer normalization, 2016.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.layer_norm(), jax.numpy.array([[1.0, 3.0], [5.0, 5.0]])
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).round(3).tolist()
+    [[-1.0, 1.0], [0.0, 0.0]]
+    """
+    axes = core.count(axes, "layer_norm: axes")
+    epsilon = _positive(epsilon, "layer_norm")
+
+    def average(x):
+        return x.mean(tuple(range(-axes, 0)), keepdims=True)
+
+    def normalise(x):
+        _several(math.prod(x.shape[-axes:]), x, "layer_norm", "give it more features")
+        return _standardize(average, epsilon, x)[0]
+
+    return _norm("layer_norm", normalise, axes, scale, bias, scale_init, b_init)
+
+
+def rms_norm(
+    *,
+    epsilon: float = 1e-6,
+    scale: bool = True,
+    scale_init: Callable = jax.nn.initializers.ones,
+) -> Layer:
+    """Each row divided by the size of its features: y = scale x / sqrt(mean(x^2) + epsilon).
+
+    Args:
+      epsilon: added to the mean square.
+      scale: whether there is a scale [features].
+      scale_init: an initialiser of `jax.nn`; by default ones.
+
+    Raises:
+      ValueError: for params of another number of features.
+
+    (Zhang and Sennrich, Root mean square layer normalization, 2019.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.rms_norm(), jax.numpy.array([[4.0, 0.0, 0.0, 0.0]])
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).round(3).tolist()
+    [[2.0, 0.0, 0.0, 0.0]]
+    """
+    epsilon = _positive(epsilon, "rms_norm")
+
+    def normalise(x):
+        return x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + epsilon)
+
+    return _norm("rms_norm", normalise, 1, scale, False, scale_init)
+
+
+def group_norm(
+    groups: int,
+    *,
+    epsilon: float = 1e-5,
+    scale: bool = True,
+    bias: bool = True,
+    scale_init: Callable = jax.nn.initializers.ones,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Layer:
+    """Each row normalised within groups of its channels: mean and variance over space and group.
+
+    Args:
+      groups: of neighbouring channels; x is [batch, ..., channels].
+      epsilon: added to the variance.
+      scale, bias: whether there are a scale and a b [channels].
+      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+
+    Raises:
+      ValueError: for channels that the groups do not divide; for fewer than two values a group;
+        for params of another number of channels.
+
+    (Wu and He, Group normalization, 2018.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.group_norm(2), jax.numpy.array([[1.0, 3.0, 5.0, 5.0]])
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).round(3).tolist()
+    [[-1.0, 1.0, 0.0, 0.0]]
+    """
+    groups = core.count(groups, "group_norm: groups")
+    return _grouped("group_norm", groups, epsilon, scale, bias, scale_init, b_init)
+
+
+def instance_norm(
+    *,
+    epsilon: float = 1e-5,
+    scale: bool = True,
+    bias: bool = True,
+    scale_init: Callable = jax.nn.initializers.ones,
+    b_init: Callable = jax.nn.initializers.zeros,
+) -> Layer:
+    """Each channel of each row normalised over space: a group norm with a group for each channel.
+
+    Args:
+      epsilon: added to the variance.
+      scale, bias: whether there are a scale and a b [channels]; x is [batch, ..., channels].
+      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+
+    Raises:
+      ValueError: for fewer than two positions; for params of another number of channels.
+
+    (Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.instance_norm(), jax.numpy.array([[[1.0, 5.0], [3.0, 5.0]]])
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).round(3).tolist()
+    [[[-1.0, 0.0], [1.0, 0.0]]]
+    """
+    return _grouped("instance_norm", None, epsilon, scale, bias, scale_init, b_init)
+
+
+def _grouped(title, groups, epsilon, scale, bias, scale_init, b_init) -> Layer:
+    epsilon = _positive(epsilon, title)
+
+    def normalise(x):
+        if x.ndim < 2:
+            raise ValueError(f"{title} takes [batch, ..., channels], got {core.describe(x)}.")
+        channels, space = x.shape[-1], math.prod(x.shape[1:-1])
+        if channels % (groups or channels):
+            raise ValueError(
+                f"{title}: {groups} groups do not divide the channels of {core.describe(x)}: take "
+                "a divisor of them."
+            )
+        each = channels // (groups or channels)
+        _several(space * each, x, title, "give it more positions, or more channels a group")
+
+        def average(x):
+            # Over space first: the last axis stays whole, which is faster than a split one.
+            mean = x.mean(1, keepdims=True)
+            if each == 1:
+                return mean
+            grouped = mean.reshape(x.shape[0], 1, channels // each, each).mean(-1)
+            return jnp.repeat(grouped, each, axis=-1)
+
+        flat = x.reshape(x.shape[0], space, channels)
+        return _standardize(average, epsilon, flat)[0].reshape(x.shape)
+
+    return _norm(title, normalise, 1, scale, bias, scale_init, b_init)
+
+
+def _standardize(average: Callable, epsilon: float, x: jax.Array) -> tuple:
+    """(y, mean, variance) of x for an `average` that broadcasts against x.
+
+    XLA fuses it: a derivative by hand, or a variance in one pass, made a step slower on the CPU.
+    """
+    mean = average(x)
+    centred = x - mean
+    variance = average(jnp.square(centred))
+    return centred * jax.lax.rsqrt(variance + epsilon), mean, variance
+
+
+def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer:
+    """A layer without state: what `normalise` makes of x, scaled and shifted."""
+    start, end = _affine(title, axes, scale, bias, scale_init, b_init)
+
+    def forward(x):
+        return normalise(_wide(x, title, axes))
+
+    def init(key, x):
+        jax.eval_shape(forward, x)  # so that a bad shape is refused here already
+        return start(key, x), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        return end(params, forward(x)).astype(x.dtype), ()
+
+    return Layer(core.titled(title, init), apply)
+
+
+def _affine(title, axes, scale, bias, scale_init, b_init) -> tuple[Callable, Callable]:
+    """How all end: the params scale and b over the last axes of x, and y * scale + b."""
+    given = ({"scale": scale_init} if scale else {}) | ({"b": b_init} if bias else {})
+
+    def start(key, x):
+        shape, dtype = core.features(x, title).shape[-axes:], core.param_dtype(x)
+        keys = (core.branch(key, i) for i in range(len(given)))
+        return {each: make(next(keys), shape, dtype) for each, make in given.items()}
+
+    def end(params, y):
+        held = [_across(each, y, title, axes) for each in core.weights(params, y, title, *given)]
+        y = y * held[0] if scale else y
+        return y + held[-1] if bias else y
+
+    return start, end
+
+
+def _across(value: Any, x: jax.Array, title: str, axes: int = 1) -> jax.Array:
+    """A value for each feature, ready to broadcast against x."""
+    if value.shape != x.shape[-axes:]:
+        raise ValueError(
+            f"{title} has params or state of {core.describe(value)}, got {core.describe(x)}: feed "
+            f"features {list(value.shape)}, or init with an example of {list(x.shape[-axes:])}."
+        )
+    return jnp.expand_dims(value, range(x.ndim - axes)).astype(x.dtype)
+
+
+def _wide(x: Any, title: str, axes: int = 1) -> jax.Array:
+    """x in float32 at least, in which statistics are exact enough."""
+    if core.features(x, title).ndim < axes:
+        raise ValueError(f"{title} over {axes} axes takes as many or more, got {core.describe(x)}.")
+    return x.astype(core.param_dtype(x))
+
+
+def _several(n: int, x: Any, title: str, mend: str) -> None:
+    if n < 2:
+        raise ValueError(
+            f"{title} takes at least two values to normalise over, got {n} in {core.describe(x)}: "
+            f"{mend}."
+        )
+
+
+def _positive(epsilon: float, title: str) -> float:
+    if not epsilon > 0:
+        raise ValueError(f"{title}: epsilon must be positive, got {epsilon!r}: 1e-5, say.")
+    return epsilon

@@ -1,0 +1,110 @@
+"""The weights of attention: what makes queries, keys and values, and what joins the heads."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn import core
+from jaxnn.core import Layer
+from jaxnn.layers.dense import dense
+from jaxnn.layers.norm import rms_norm
+
+
+class Plan(NamedTuple):
+    """What is fixed when the layer is built: `project` and `join` make dense layers of a width."""
+
+    title: str
+    heads: int
+    kv_heads: int
+    width: int | None
+    qk_norm: bool
+    project: Callable[[int], Layer]
+    join: Callable[[int], Layer]
+
+
+def plan(title, heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_init) -> Plan:
+    """The plan, its arguments checked."""
+    heads = core.count(heads, f"{title}: heads")
+    kv_heads = heads if kv_heads is None else core.count(kv_heads, f"{title}: kv_heads")
+    if heads % kv_heads:
+        raise ValueError(
+            f"{title}: {kv_heads} kv_heads do not divide {heads} heads: take a divisor of them."
+        )
+    width = None if width is None else core.count(width, f"{title}: width")
+    project = partial(dense, bias=bias, w_init=w_init, b_init=b_init)
+    join = partial(dense, bias=bias, w_init=out_init or w_init, b_init=b_init)
+    made = Plan(title, heads, kv_heads, width, qk_norm, project, join)
+    if width is not None:
+        head_width(made, None)
+    return made
+
+
+def head_width(plan: Plan, x: Any) -> int:
+    """The features of one head; raises ValueError where they do not come out even."""
+    width = plan.width or x.shape[-1]
+    if width % plan.heads:
+        raise ValueError(
+            f"{plan.title}: {plan.heads} heads do not divide a width of {width}: take a divisor "
+            "of it, or another width."
+        )
+    return width // plan.heads
+
+
+def init(plan: Plan, key: Any, x: Any, **inputs: Any) -> dict:
+    """Params of the projections of `inputs`, by the names of what they make, and of the rest."""
+    width = head_width(plan, x)
+    head = jax.ShapeDtypeStruct((1, 1, 1, width), x.dtype)
+    examples = {
+        **inputs,
+        "out": jax.ShapeDtypeStruct((1, 1, plan.heads * width), x.dtype),
+        "q_norm": head,
+        "k_norm": head,
+    }
+    return {
+        name: layer.init(core.branch(key, i), examples[name])[0]
+        for i, (name, layer) in enumerate(_layers(plan, x, *inputs).items())
+    }
+
+
+def caller(plan: Plan, params: Any, x: Any, *names: str) -> Callable[[str, Any], jax.Array]:
+    """A function call(name, x) that runs the layer of that name."""
+    layers = _layers(plan, x, *names)
+    core.weights(params, x, plan.title, *layers)  # for its check alone
+
+    def call(name, x):
+        with core.at(f"{plan.title}.{name}", name, layers[name], x):
+            return layers[name].apply(params[name], (), x)[0]
+
+    return call
+
+
+def _layers(plan: Plan, x: Any, *names: str) -> dict[str, Layer]:
+    width = head_width(plan, x)
+    q, kv = plan.heads * width, 2 * plan.kv_heads * width
+    columns = {"q": q, "kv": kv, "qkv": q + kv}
+    layers = {name: plan.project(columns[name]) for name in names}
+    layers["out"] = plan.join(x.shape[-1])
+    return layers | ({"q_norm": rms_norm(), "k_norm": rms_norm()} if plan.qk_norm else {})
+
+
+def normed(plan: Plan, call: Callable, q: jax.Array, k: jax.Array) -> tuple:
+    """Queries and keys, each divided by its root mean square if the plan says so."""
+    return (call("q_norm", q), call("k_norm", k)) if plan.qk_norm else (q, k)
+
+
+def split(x: jax.Array, *counts: int) -> list[jax.Array]:
+    """Features as heads [batch, time, count, width], for each count in turn."""
+    total = sum(counts)
+    heads = x.reshape(*x.shape[:2], total, x.shape[-1] // total)
+    return [
+        jax.lax.slice_in_dim(heads, end - count, end, axis=2)
+        for count, end in zip(counts, np.cumsum(counts).tolist(), strict=True)
+    ]
+
+
+def joined(y: jax.Array) -> jax.Array:
+    """Heads [batch, time, heads, width] side by side as features."""
+    return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])

@@ -1,0 +1,1 @@
+"""One file a family: its peculiar layers, its reference net, its loss."""

@@ -1,0 +1,77 @@
+"""Padding: sequences of unequal lengths in one array, and the mask that says which steps count.
+
+A mask rides in x: a tuple of two is always a sequence and its mask, `(x, mask)` with mask bool
+[batch, time], False where a step is padding. Other structured inputs are dicts. A mask is cut in
+chunks along time as x is, which lengths are not: `unroll` alone takes those.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Tree
+
+
+def length_mask(lengths: Any, time: int) -> jax.Array:
+    """The mask bool [batch, time] of lengths int [batch]: mask[b, t] = t < lengths[b].
+
+    >>> import jax, jaxnn as nn
+    >>> nn.length_mask(jax.numpy.array([2, 0]), 3).tolist()
+    [[True, True, False], [False, False, False]]
+    """
+    return jnp.arange(time)[None, :] < jnp.asarray(lengths).astype(int)[:, None]
+
+
+def split(x: Tree) -> tuple[Tree, Any]:
+    """(x, mask) of a pair, (x, None) of anything else; raises where the mask does not fit."""
+    if type(x) is not tuple or len(x) != 2:
+        return x, None
+    x, mask = x
+    if getattr(mask, "dtype", None) != jnp.dtype(bool):
+        raise TypeError(
+            f"a pair is (x, mask) with a mask bool [batch, time], got {core.describe(mask)}: cast "
+            "it to bool, use nn.unroll for lengths, or put what is no mask in a dict."
+        )
+    for leaf in jax.tree.leaves(x):
+        if mask.ndim != 2 or leaf.shape[:2] != mask.shape:
+            raise ValueError(
+                f"a mask is [batch, time] of its x, got {core.describe(mask)} for "
+                f"{core.describe(leaf)}."
+            )
+    return x, mask
+
+
+def blank(x: Tree, mask: Any) -> Tree:
+    """x with zeros at masked steps, where what is not a number must not spread to gradients."""
+
+    def one(leaf):
+        return jnp.where(over(mask, leaf), leaf, jnp.zeros_like(leaf))
+
+    return jax.tree.map(one, x)
+
+
+def given(x: Tree) -> tuple[Tree, Any]:
+    """(x, mask) of (x, lengths) or (x, mask), (x, None) of anything else."""
+    if type(x) is not tuple or len(x) != 2 or getattr(x[1], "ndim", 0) == 2:
+        return split(x)
+    x, lengths = x
+    if not hasattr(lengths, "dtype") or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(
+            f"unroll takes (x, lengths) with lengths int [batch], got {core.describe(lengths)}: "
+            "cast them, or put what is neither lengths nor a mask in a dict."
+        )
+    shape = jax.tree.leaves(x)[0].shape[:2]
+    if lengths.shape != shape[:1]:
+        raise ValueError(
+            f"unroll takes one length for each of {shape[0]} rows, got {core.describe(lengths)}."
+        )
+    if isinstance(lengths, jax.ShapeDtypeStruct):
+        return split((x, jax.ShapeDtypeStruct(shape, bool)))
+    return split((x, length_mask(lengths, shape[1])))
+
+
+def over(mask: Any, leaf: Any) -> Any:
+    """The mask with as many axes as a leaf."""
+    return mask.reshape(*mask.shape, *(1,) * (leaf.ndim - mask.ndim))

@@ -1,0 +1,21 @@
+"""How networks train: the jitted update step, the loop around it, and what it takes."""
+
+from jaxnn.training.evaluation import evaluate
+from jaxnn.training.loop import Fit, fit, write_history
+from jaxnn.training.planning import Plan, available, compile_for, report
+from jaxnn.training.step import Train, start, step, supervised
+
+__all__ = [
+    "Fit",
+    "Plan",
+    "Train",
+    "available",
+    "compile_for",
+    "evaluate",
+    "fit",
+    "report",
+    "start",
+    "step",
+    "supervised",
+    "write_history",
+]

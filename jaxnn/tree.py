@@ -1,0 +1,113 @@
+"""Pytrees of params by path: labels and masks for optax, freezing, counts.
+
+A path is the keys joined by "/", "encoder/0/w"; patterns are those of the shell: "*" matches
+anything, "/" too, so that "*/b" are all biases and "encoder/*" is all of the encoder.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import jax
+import optax
+
+from jaxnn.core import Tree
+
+UNDECAYED = ("b", "b_h", "bias", "scale")
+
+
+def path_of(keys: Any) -> str:
+    """The path of a leaf as text."""
+    return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
+def labels(params: Tree, patterns: Mapping[str, str], default: str) -> Tree:
+    """A label for every leaf, that of the first pattern its path matches, for optax.
+
+    Raises:
+      ValueError: for a pattern that matches no path.
+
+    >>> import jax, jaxnn as nn
+    >>> params, _ = nn.mlp(8, 2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> nn.labels(params, {"0/*": "frozen"}, "trained")[0]
+    {'b': 'frozen', 'w': 'frozen'}
+    """
+    paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            raise ValueError(f"no path matches {pattern!r}: there are {', '.join(paths)}.")
+
+    def label(keys, leaf):
+        path = path_of(keys)
+        found = (name for pattern, name in patterns.items() if fnmatchcase(path, pattern))
+        return next(found, default)
+
+    return jax.tree_util.tree_map_with_path(label, params)
+
+
+def mask(params: Tree, *patterns: str) -> Tree:
+    """True for every leaf whose path matches a pattern, for optax.
+
+    Raises:
+      ValueError: for a pattern that matches no path.
+
+    >>> import jax, jaxnn as nn
+    >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> nn.mask(params, "w")
+    {'b': False, 'w': True}
+    """
+    chosen = labels(params, dict.fromkeys(patterns, "chosen"), "")
+    return jax.tree.map(lambda label: label == "chosen", chosen)
+
+
+def decayed(params: Tree) -> Tree:
+    """True for what weight decay is for: all but biases and the scales of norms.
+
+    It goes by the name of the leaf, since a bias under `repeat` has two axes like any matrix.
+
+    >>> import jax, jaxnn as nn, optax
+    >>> optimizer = optax.adamw(1e-3, mask=nn.decayed)
+    >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> nn.decayed(params)
+    {'b': False, 'w': True}
+    """
+
+    def decays(keys, leaf):
+        return path_of(keys).split("/")[-1] not in UNDECAYED
+
+    return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def freeze(
+    optimizer: optax.GradientTransformation, *patterns: str
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer with the params of these paths left as they are, and no moments kept for them.
+
+    >>> import jax, jaxnn as nn, optax
+    >>> optimizer = nn.freeze(optax.adam(1e-3), "encoder/*")
+    """
+    frozen = dict.fromkeys(patterns, "frozen")
+    return optax.multi_transform(
+        {"trained": optimizer, "frozen": optax.set_to_zero()},
+        lambda params: labels(params, frozen, "trained"),
+    )
+
+
+def size(tree: Tree) -> int:
+    """How many numbers a pytree holds.
+
+    >>> import jax, jaxnn as nn
+    >>> nn.size(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
+    8
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def nbytes(tree: Tree) -> int:
+    """How many bytes the arrays of a pytree take.
+
+    >>> import jax, jaxnn as nn
+    >>> nn.nbytes(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
+    32
+    """
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

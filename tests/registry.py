@@ -1,0 +1,281 @@
+"""One small example of every layer, cell and net; the laws run over all of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import jaxnn as nn
+from jaxnn import sequence
+from jaxnn.layers.attention import attention, cross_attention
+from jaxnn.layers.cells import elman, gru, mgu
+from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
+from jaxnn.layers.linear_recurrent import lru, min_gru, min_lstm
+from jaxnn.layers.lstm import conv_lstm, lstm
+from jaxnn.layers.noise import drop_path, dropout, gaussian_dropout, gaussian_noise
+from jaxnn.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from jaxnn.layers.reparam import spectral_norm, weight_norm
+from jaxnn.layers.rotary import rotary
+from tests.small import counter, decay, noise
+
+
+class Entry(NamedTuple):
+    """How to make a layer and its input, and the laws that do not bind it, each with its reason.
+
+    input: (key, dtype) -> x, of 8 rows; widths are multiples of 8.
+    rows: the axis of rows in the output.
+    """
+
+    make: Callable[[], Any]
+    input: Callable
+    exempt: dict[int, str] = {}  # noqa: RUF012 (never written to)
+    rows: int = 0
+
+
+def features(*shape: int) -> Callable:
+    return lambda key, dtype: jax.random.normal(key, (8, *shape), dtype)
+
+
+def tokens(*shape: int, vocabulary: int = 16) -> Callable:
+    return lambda key, dtype: jax.random.randint(key, (8, *shape), 0, vocabulary)
+
+
+def masked(*shape: int) -> Callable:
+    """(x, mask), with padding anywhere in a sequence."""
+
+    def draw(key, dtype):
+        mask = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.7, (8, shape[0]))
+        return jax.random.normal(key, (8, *shape), dtype), mask
+
+    return draw
+
+
+def lengths(*shape: int) -> Callable:
+    """(x, lengths), of no step to one more than there are."""
+
+    def draw(key, dtype):
+        return jax.random.normal(key, (8, *shape), dtype), jnp.arange(8) % (shape[0] + 2)
+
+    return draw
+
+
+WHOLE = {8: "runs backwards from the last step, and so takes whole sequences"}
+HALF = {6: "computes in bfloat16, too coarse for finite differences"}
+
+ENTRIES = {
+    # layers
+    "dense": Entry(lambda: nn.dense(16), features(8)),
+    "dense without bias": Entry(lambda: nn.dense(16, bias=False), features(8)),
+    "dense over time": Entry(lambda: nn.dense(8), features(5, 8)),
+    "function": Entry(lambda: nn.serial(jax.nn.tanh), features(8)),
+    # norms, noise, embeddings and reparametrizations
+    "batch_norm": Entry(batch_norm, features(8)),
+    "batch_norm of images": Entry(batch_norm, features(4, 4, 8)),
+    "batch_norm without params": Entry(
+        lambda: nn.serial(nn.dense(8, bias=False), batch_norm(scale=False, bias=False)), features(8)
+    ),
+    "batch_norm in half precision": Entry(
+        lambda: nn.with_dtype(batch_norm(), jnp.bfloat16), features(8), HALF
+    ),
+    "layer_norm": Entry(layer_norm, features(5, 8)),
+    "layer_norm over two axes": Entry(lambda: layer_norm(axes=2, bias=False), features(5, 8)),
+    "rms_norm": Entry(rms_norm, features(5, 8)),
+    "group_norm": Entry(lambda: group_norm(4), features(4, 4, 16)),
+    "group_norm of vectors": Entry(lambda: group_norm(2), features(8)),
+    "instance_norm": Entry(instance_norm, features(4, 4, 8)),
+    "dropout": Entry(lambda: nn.serial(nn.dense(8), dropout(0.5)), features(8)),
+    "dropout of channels": Entry(
+        lambda: nn.serial(nn.dense(8), dropout(0.5, shared=(1, 2))), features(4, 4, 8)
+    ),
+    "drop_path": Entry(lambda: nn.residual(nn.serial(nn.dense(8), drop_path(0.5))), features(5, 8)),
+    "gaussian_noise": Entry(lambda: nn.serial(nn.dense(8), gaussian_noise(0.5)), features(8)),
+    "gaussian_dropout": Entry(lambda: gaussian_dropout(0.5), features(8)),
+    "embedding": Entry(lambda: embedding(16, 8), tokens(5)),
+    "embedding with padding": Entry(lambda: embedding(16, 8, padding=3), tokens()),
+    "embedding tied": Entry(
+        lambda: nn.wire(lambda f, t: f.embed(jnp.tanh(f.embed(t))), embed=embedding(16, 8)),
+        tokens(5),
+    ),
+    "learned_positions": Entry(lambda: learned_positions(6), features(6, 8)),
+    "sinusoidal_positions": Entry(sinusoidal_positions, features(6, 8)),
+    "embedding and positions": Entry(
+        lambda: nn.serial(embedding(16, 8), learned_positions(6), nn.dense(8)), tokens(6)
+    ),
+    # The iteration runs until u and v are exact: they get no gradient, and then need none.
+    "spectral_norm": Entry(lambda: spectral_norm(nn.dense(8), steps=100), features(8)),
+    "spectral_norm of a cell": Entry(
+        lambda: spectral_norm(nn.serial(nn.dense(8), decay()), steps=100), features(6, 8)
+    ),
+    "weight_norm": Entry(lambda: weight_norm(nn.mlp(16, 8)), features(8)),
+    "weight_norm of a cell": Entry(
+        lambda: weight_norm(nn.serial(nn.dense(8), counter(), decay())), features(6, 8)
+    ),
+    # recurrent cells and sequences
+    "elman": Entry(lambda: elman(8), features(6, 8)),
+    "lstm": Entry(lambda: lstm(8), features(6, 8)),
+    "lstm with peepholes": Entry(lambda: lstm(16, peepholes=True, projection=8), features(6, 8)),
+    "lstm of coupled gates": Entry(lambda: lstm(8, peepholes=True, coupled=True), features(6, 8)),
+    "lstm with_dtype": Entry(lambda: nn.with_dtype(lstm(8), jnp.bfloat16), features(6, 8), HALF),
+    "lstm masked": Entry(lambda: lstm(8), masked(6, 8)),
+    "gru": Entry(lambda: gru(16), features(6, 8)),
+    "gru with reset before": Entry(lambda: gru(8, reset_after=False), features(6, 8)),
+    "mgu": Entry(lambda: mgu(8), features(6, 8)),
+    "min_gru": Entry(lambda: min_gru(8), features(6, 8)),
+    "min_lstm masked": Entry(lambda: min_lstm(8), masked(6, 8)),
+    "lru": Entry(lambda: lru(8, 16), features(6, 8)),
+    "lru masked": Entry(lambda: lru(8, r_min=0.5), masked(6, 8)),
+    "conv_lstm": Entry(lambda: conv_lstm(8, 3), features(6, 4, 4, 8)),
+    "conv_lstm masked": Entry(lambda: conv_lstm(8, 3), masked(6, 4, 8)),
+    "unroll": Entry(lambda: sequence.unroll(gru(8)), features(6, 8)),
+    "unroll to the last": Entry(lambda: sequence.unroll(gru(8), last=True), lengths(6, 8)),
+    "unroll backwards": Entry(
+        lambda: sequence.unroll(elman(8), reverse=True, return_carry=True), lengths(6, 8)
+    ),
+    "bidirectional": Entry(
+        lambda: sequence.bidirectional(elman(8), merge=nn.add), features(6, 8), WHOLE
+    ),
+    "bidirectional masked": Entry(
+        lambda: sequence.bidirectional(elman(8), lru(8)), masked(6, 8), WHOLE
+    ),
+    "stack": Entry(
+        lambda: sequence.stack(gru(8), dropout(0.5), elman(8), nn.dense(8)), masked(6, 8)
+    ),
+    "stack under repeat": Entry(
+        lambda: nn.repeat(nn.residual(sequence.stack(layer_norm(), lstm(8), dropout(0.5))), 2),
+        masked(6, 8),
+    ),
+    # attention
+    "attention": Entry(lambda: attention(2), features(6, 8)),
+    "attention causal with rotary and grouped heads": Entry(
+        lambda: attention(4, kv_heads=2, causal=True, rotary=rotary()), features(6, 16)
+    ),
+    "attention in a window with alibi and one key head": Entry(
+        lambda: attention(2, kv_heads=1, causal=True, window=3, alibi=True), features(6, 8)
+    ),
+    "attention of another width with query-key norm": Entry(
+        lambda: attention(2, width=16, bias=False, qk_norm=True), features(6, 8)
+    ),
+    "attention with dropout": Entry(lambda: attention(2, dropout=0.3), features(6, 8)),
+    "attention masked": Entry(lambda: attention(2, alibi=True), masked(6, 8)),
+    "attention cached": Entry(
+        lambda: attention(4, kv_heads=2, causal=True, capacity=8, rotary=rotary()), features(6, 16)
+    ),
+    "attention cached in a ring": Entry(
+        lambda: attention(2, causal=True, window=3, capacity=4, alibi=True), features(6, 8)
+    ),
+    "attention cached, masked, with dropout": Entry(
+        lambda: attention(2, causal=True, capacity=6, rotary=rotary(), qk_norm=True, dropout=0.3),
+        masked(6, 8),
+    ),
+    "attention cached under repeat": Entry(
+        lambda: nn.repeat(
+            nn.residual(nn.serial(rms_norm(), attention(2, causal=True, capacity=6))), 2
+        ),
+        features(6, 8),
+    ),
+    "attention in half precision": Entry(
+        lambda: nn.with_dtype(attention(2, causal=True, capacity=6, alibi=True), jnp.bfloat16),
+        features(6, 8),
+        HALF,
+    ),
+    "cross_attention": Entry(
+        lambda: cross_attention(4, kv_heads=2, qk_norm=True),
+        lambda key, dtype: (features(3, 16)(key, dtype), features(5, 8)(key, dtype)),
+    ),
+    "cross_attention masked": Entry(
+        lambda: cross_attention(2, dropout=0.3),
+        lambda key, dtype: (features(3, 8)(key, dtype), *masked(5, 8)(key, dtype)),
+    ),
+    # convolutions, pools and reshapes
+    "conv": Entry(lambda: nn.conv(8, 3), features(5, 4, 8)),
+    "conv of one axis": Entry(lambda: nn.conv(8, 3, padding="CAUSAL", dilation=2), features(6, 8)),
+    "conv of three axes": Entry(lambda: nn.conv(8, 2, stride=2), features(4, 3, 4, 8)),
+    "conv of one place": Entry(lambda: nn.conv(16, 1, stride=2, bias=False), features(4, 4, 8)),
+    "conv with groups": Entry(
+        lambda: nn.conv(16, 3, stride=2, padding=1, groups=2), features(5, 4, 8)
+    ),
+    "depthwise_conv": Entry(lambda: nn.depthwise_conv(3), features(5, 4, 8)),
+    "depthwise_conv, two a channel": Entry(
+        lambda: nn.depthwise_conv((3, 2), multiplier=2, stride=2), features(5, 4, 8)
+    ),
+    "conv_transpose": Entry(lambda: nn.conv_transpose(8, 4, stride=2), features(3, 2, 8)),
+    "conv_transpose, dilated": Entry(
+        lambda: nn.conv_transpose(8, 3, stride=2, dilation=2, padding=1, output_padding=1),
+        features(3, 8),
+    ),
+    "max_pool": Entry(lambda: nn.max_pool(2), features(5, 4, 8)),
+    "max_pool with overlap": Entry(lambda: nn.max_pool(3, stride=2, padding=1), features(5, 4, 8)),
+    "avg_pool": Entry(lambda: nn.avg_pool(2), features(5, 4, 8)),
+    "avg_pool with overlap": Entry(
+        lambda: nn.avg_pool(3, stride=2, padding="SAME", count_include_pad=False), features(5, 4, 8)
+    ),
+    "global_max_pool": Entry(nn.global_max_pool, features(3, 4, 8)),
+    "global_avg_pool": Entry(lambda: nn.global_avg_pool(keepdims=True), features(3, 4, 8)),
+    "adaptive_max_pool": Entry(lambda: nn.adaptive_max_pool((3, 2)), features(5, 4, 8)),
+    "adaptive_avg_pool": Entry(lambda: nn.adaptive_avg_pool((3, 2)), features(5, 4, 8)),
+    "upsample": Entry(lambda: nn.upsample(2), features(3, 2, 8)),
+    "upsample, linear": Entry(lambda: nn.upsample((3, 2), "linear"), features(3, 2, 8)),
+    "pixel_shuffle": Entry(lambda: nn.pixel_shuffle(2), features(3, 2, 8)),
+    "flatten": Entry(nn.flatten, features(3, 2, 8)),
+    # nets
+    "mlp": Entry(lambda: nn.mlp(16, 16, 8), features(8)),
+    "mlp of tanh": Entry(lambda: nn.mlp(16, 8, activation=jax.nn.tanh), features(8)),
+    # flows
+    "serial": Entry(lambda: nn.serial(nn.dense(8), jax.nn.tanh, nn.dense(8)), features(8)),
+    "serial by name": Entry(lambda: nn.serial(a=nn.dense(8), b=nn.dense(16)), features(8)),
+    "parallel": Entry(
+        lambda: nn.serial(nn.parallel(nn.dense(8), jnp.tanh), nn.concatenate), features(8)
+    ),
+    "parallel by name": Entry(
+        lambda: nn.serial(nn.parallel(a=nn.dense(8), b=nn.dense(8)), nn.add), features(8)
+    ),
+    "residual": Entry(lambda: nn.residual(nn.mlp(16, 8)), features(8)),
+    "residual with shortcut": Entry(lambda: nn.residual(nn.dense(16), nn.dense(16)), features(8)),
+    "wire": Entry(
+        lambda: nn.wire(
+            lambda f, x: x * jax.nn.sigmoid(f.gate(f.norm(x))),
+            norm=lambda x: x / (1 + jnp.abs(x)),
+            gate=nn.dense(8),
+        ),
+        features(8),
+    ),
+    "wire with tied weights": Entry(
+        lambda: nn.wire(lambda f, x: f.a(jnp.tanh(f.a(x))), a=nn.dense(8)), features(8)
+    ),
+    "wire within wire": Entry(
+        lambda: nn.wire(
+            lambda f, x: x + f.inner(x),
+            inner=nn.wire(lambda f, x: f.a(x) - x, a=nn.serial(nn.dense(8), noise())),
+        ),
+        features(8),
+    ),
+    # combinators
+    "repeat": Entry(lambda: nn.repeat(nn.serial(nn.dense(8), jnp.tanh, noise()), 3), features(8)),
+    "ensemble": Entry(lambda: nn.ensemble(nn.mlp(8, 8), 3), features(8), rows=1),
+    "remat": Entry(lambda: nn.remat(nn.mlp(16, 8)), features(8)),
+    "with_dtype": Entry(lambda: nn.with_dtype(nn.mlp(16, 8), jnp.bfloat16), features(8), HALF),
+    # the three memories
+    "state": Entry(lambda: nn.serial(nn.dense(8), counter()), features(8)),
+    "state under repeat": Entry(
+        lambda: nn.repeat(nn.serial(nn.dense(8), counter()), 3), features(8)
+    ),
+    "noise": Entry(lambda: nn.serial(nn.dense(8), noise()), features(8)),
+    "carry": Entry(decay, features(6, 8)),
+    "carry in serial": Entry(
+        lambda: nn.serial(nn.dense(8), decay(), jnp.tanh, counter(), decay()), features(6, 8)
+    ),
+    "carry in wire": Entry(
+        lambda: nn.wire(lambda f, x: x + f.mix(f.memory(x)), memory=decay(), mix=nn.dense(8)),
+        features(6, 8),
+    ),
+    "carry under repeat": Entry(
+        lambda: nn.repeat(nn.residual(nn.serial(decay(), nn.dense(8), jnp.tanh)), 3),
+        features(6, 8),
+    ),
+    "carry under ensemble": Entry(lambda: nn.ensemble(decay(), 3), features(6, 8), rows=1),
+    "carry under remat": Entry(lambda: nn.remat(nn.serial(decay(), decay())), features(6, 8)),
+    "carry with_dtype": Entry(
+        lambda: nn.with_dtype(nn.serial(decay(), nn.dense(8)), jnp.bfloat16), features(6, 8), HALF
+    ),
+}

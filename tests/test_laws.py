@@ -1,0 +1,290 @@
+"""The laws, run over every entry of the registry."""
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax import export
+
+import jaxnn as nn
+from jaxnn import core
+from tests.registry import ENTRIES
+
+KEY = jax.random.key(0)
+
+
+def law(number, only=lambda entry: True):
+    """Runs a test over the entries that the law binds."""
+    names = [n for n, e in ENTRIES.items() if number not in e.exempt and only(e)]
+    return pytest.mark.parametrize("name", names)
+
+
+@functools.cache
+def made(name, dtype=jnp.float32) -> Any:
+    """A layer of the registry, its params, state and input; one for all laws, since jit caches."""
+    entry = ENTRIES[name]
+    net, x = entry.make(), entry.input(jax.random.key(1), dtype)
+    params, state = begin(net, KEY, x)
+    return net, params, state, x
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def begin(net, key, x):
+    """The params and state of a net."""
+    return net.init(key, x)
+
+
+def forward(net, params, state, x, key=None, train=False):
+    """(y, state) of a layer, or of a cell from a fresh carry."""
+    y, _, state = core.run(net, params, state, core.fresh(net, params, x), x, key=key, train=train)
+    return y, state
+
+
+compiled = jax.jit(forward, static_argnames=("net", "train"))
+
+
+@functools.cache
+def modes(name):
+    """False for evaluation, and True for training where that is another program."""
+    net, *rest = made(name)
+    programs = [str(jax.make_jaxpr(functools.partial(forward, net, train=t))(*rest, key=KEY))
+                for t in (False, True)]  # fmt: skip
+    return (False,) if programs[0] == programs[1] else (False, True)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def advance(net, params, state, carry, x):
+    """(y, carry) after a chunk."""
+    return core.run(net, params, state, carry, x)[:2]
+
+
+def is_cell(entry):
+    return isinstance(entry.make(), nn.Cell)
+
+
+def is_layer(entry):
+    return not is_cell(entry)
+
+
+@law(1)
+def test_init_depends_on_shapes_alone(name):
+    net, params, state, x = made(name)
+    from_spec = jax.jit(lambda key: net.init(key, core.spec(x)))(KEY)
+    chex.assert_trees_all_close((params, state), from_spec, rtol=1e-6, atol=1e-7)
+    other = jax.tree.map(lambda leaf: leaf[::-1], x)
+    chex.assert_trees_all_equal((params, state), begin(net, KEY, other))
+
+
+@law(2)
+@pytest.mark.parametrize("train", [False, True])
+def test_state_keeps_its_shapes(name, train):
+    net, params, state, x = made(name)
+    _, after = jax.eval_shape(lambda: forward(net, params, state, x, KEY, train))
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+
+
+@law(3)
+def test_jit_equals_eager(name):
+    net, params, state, x = made(name)
+    for train in modes(name):
+        eager = forward(net, params, state, x, KEY, train)
+        jitted = compiled(net, params, state, x, KEY, train)
+        chex.assert_trees_all_close(eager, jitted, rtol=1e-5, atol=1e-6)
+
+
+@law(3, is_layer)
+def test_transforms_accept_the_net_itself(name):
+    net, params, state, x = made(name)
+    if core.empty(state):
+        call = net
+        y, _ = compiled(net, params, state, x)
+        chex.assert_trees_all_close(jax.jit(net)(params, x), y, rtol=1e-5, atol=1e-6)
+        chex.assert_trees_all_close(jax.checkpoint(net)(params, x), y, rtol=1e-5, atol=1e-6)
+    else:
+        call = lambda params, x: net.apply(params, state, x)[0]  # noqa: E731
+        y, _ = jax.jit(net.apply, static_argnames="train")(params, state, x, train=False)
+    twice = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), x)
+    mapped = jax.jit(jax.vmap(call, in_axes=(None, 0)))(params, twice)
+    chex.assert_trees_all_close(mapped, jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), y),
+                                rtol=1e-5, atol=1e-6)  # fmt: skip
+    jax.grad(lambda params: sum(leaf.sum() for leaf in jax.tree.leaves(call(params, x))))(params)
+
+
+@law(4)
+def test_evaluation_ignores_the_key(name):
+    net, params, state, x = made(name)
+    first = compiled(net, params, state, x)
+    chex.assert_trees_all_equal(first, compiled(net, params, state, x))
+    chex.assert_trees_all_equal(first, compiled(net, params, state, x, jax.random.key(7)))
+
+
+@law(5)
+def test_rows_do_not_see_each_other(name):
+    net, params, state, x = made(name)
+    axis = ENTRIES[name].rows
+    first = jax.tree.map(lambda leaf: leaf.at[0].set(leaf[1]), x)
+    y, _ = jax.device_get(compiled(net, params, state, x))
+    z, _ = jax.device_get(compiled(net, params, state, first))
+
+    def rows(tree, start, stop):
+        return jax.tree.map(lambda leaf: np.moveaxis(leaf, axis, 0)[start:stop], tree)
+
+    chex.assert_trees_all_close(rows(y, 1, None), rows(z, 1, None), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(rows(z, 0, 1), rows(y, 1, 2), rtol=1e-5, atol=1e-6)
+
+
+@law(6)
+@pytest.mark.parametrize("train", [False, True])
+def test_gradients_are_those_of_finite_differences(name, train):
+    if train not in modes(name):
+        return  # the same program as in evaluation
+    with jax.enable_x64(True):
+        net, params, state, x = made(name, jnp.float64)
+        params = core.cast(params, jnp.float64)  # float32 for tokens, too coarse
+        learned = (params, x) if all(map(core.floating, jax.tree.leaves(x))) else (params,)
+
+        def objective(learned, state, x):
+            params, x = (*learned, x)[:2]
+            y, _ = forward(net, params, state, x, KEY, train)
+            terms = [jnp.sum(jnp.sin(leaf + jnp.arange(leaf.size).reshape(leaf.shape)))
+                     for leaf in jax.tree.leaves(y) if core.floating(leaf)]  # fmt: skip
+            return sum(terms, jnp.zeros((), jnp.float64))
+
+        @jax.jit
+        def derivatives(learned, along, state, x):
+            def moved(step):
+                there = jax.tree.map(lambda leaf, by: leaf + step * by, learned, along)
+                return objective(there, state, x)
+
+            low, high = jax.lax.map(moved, jnp.array([-1e-6, 1e-6]))
+            return jax.grad(objective)(learned, state, x), (high - low) / 2e-6
+
+        rng = np.random.default_rng(0)
+        along = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), learned)
+        gradient, numeric = jax.device_get(derivatives(learned, along, state, x))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(gradient[0]):
+            assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
+            assert np.any(leaf != 0), f"no gradient reaches {jax.tree_util.keystr(path)}"
+        dots = jax.tree.map(np.vdot, gradient, along)
+        np.testing.assert_allclose(sum(jax.tree.leaves(dots)), numeric, rtol=1e-5, atol=1e-7)
+
+
+@law(7)
+def test_ensemble_is_a_loop_over_members(name):
+    net, _, _, x = made(name)
+    many = nn.ensemble(net, 2)
+    params, state = begin(many, KEY, x)
+    y, after = compiled(many, params, state, x, KEY, True)
+    for i in range(2):
+        member = begin(net, jax.random.fold_in(KEY, i), x)
+        held = jax.tree.map(lambda leaf, i=i: leaf[i], (params, state))
+        chex.assert_trees_all_close(member, held, rtol=1e-5, atol=1e-6)
+        alone = compiled(net, *member, x, jax.random.fold_in(KEY, i), True)
+        mine = jax.tree.map(lambda leaf, i=i: leaf[i], (y, after))
+        chex.assert_trees_all_close(alone, mine, rtol=2e-5, atol=1e-5)
+
+
+def keeps_shape(entry):
+    net, x = entry.make(), jax.eval_shape(lambda: entry.input(KEY, jnp.float32))
+
+    def output(x):
+        params, state = net.init(KEY, x)
+        return forward(net, params, state, x)[0]
+
+    return core.spec(x) == jax.eval_shape(output, x)
+
+
+@law(7, keeps_shape)
+def test_repeat_is_serial_of_its_slices(name):
+    net, _, _, x = made(name)
+    deep, chain = nn.repeat(net, 2), nn.serial(net, net)
+    params, state = begin(deep, KEY, x)
+    slices = [jax.tree.map(lambda leaf, i=i: leaf[i], (params, state)) for i in range(2)]
+    states = () if core.empty(state) else tuple(state for _, state in slices)
+    y, _ = compiled(deep, params, state, x, KEY, True)
+    z, _ = compiled(chain, tuple(params for params, _ in slices), states, x, KEY, True)
+    chex.assert_trees_all_close(y, z, rtol=1e-5, atol=1e-6)
+
+
+@law(8, is_cell)
+@pytest.mark.parametrize("chunks", [[1] * 6, [4, 1, 1]])
+def test_any_split_of_a_sequence_gives_the_same(name, chunks):
+    net, params, state, x = made(name)
+    axis = ENTRIES[name].rows + 1
+    whole, _ = advance(net, params, state, net.carry(params, x), x)
+    carry, parts, start = net.carry(params, x), [], 0
+    for length in chunks:
+        chunk = jax.tree.map(lambda leaf, a=start, b=start + length: leaf[:, a:b], x)
+        y, carry = advance(net, params, state, carry, chunk)
+        parts.append(y)
+        start += length
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=axis), *parts)
+    tolerance = 1e-5 if 6 not in ENTRIES[name].exempt else 2e-2
+    chex.assert_trees_all_close(whole, joined, rtol=tolerance, atol=tolerance)
+
+
+@law(8, is_cell)
+def test_carry_depends_on_shapes_alone_and_keeps_them(name):
+    net, params, state, x = made(name)
+    carry = net.carry(params, x)
+    chex.assert_trees_all_equal(carry, net.carry(params, core.spec(x)))
+    chex.assert_trees_all_equal(carry, jax.jit(net.carry)(params, x))
+    _, after, _ = jax.eval_shape(lambda: core.run(net, params, state, carry, x))
+    chex.assert_trees_all_equal_shapes_and_dtypes(carry, after)
+
+
+@law(9)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+def test_the_dtype_that_comes_in_goes_out(name, dtype):
+    with jax.enable_x64(dtype == jnp.float64):
+        entry = ENTRIES[name]
+        net, x = entry.make(), entry.input(jax.random.key(1), dtype)
+
+        def pair():
+            params, state = net.init(KEY, x)
+            return params, forward(net, params, state, x, KEY, True)[0]
+
+        with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+            params, y = jax.eval_shape(pair)
+        wanted = jnp.dtype(dtype if any(map(core.floating, jax.tree.leaves(x))) else jnp.float32)
+        assert {leaf.dtype for leaf in jax.tree.leaves(y) if core.floating(leaf)} == {wanted}
+        kept = jnp.promote_types(wanted, jnp.float32)
+        held = {leaf.dtype for leaf in jax.tree.leaves(params) if core.floating(leaf)}
+        assert held <= {kept}
+
+
+@law(11)
+def test_it_exports_for_every_platform(name):
+    net, params, state, x = made(name)
+    program = jax.jit(lambda params, state, x: forward(net, params, state, x))
+    exported = export.export(program, platforms=("cpu", "cuda", "tpu"))(params, state, x)
+    reloaded = export.deserialize(exported.serialize())
+    y, after = program(params, state, x)
+    flat = reloaded.call(params, state, x)
+    chex.assert_trees_all_close((y, after), flat, rtol=1e-5, atol=1e-6)
+
+
+@law(12)
+def test_a_train_step_is_traced_once(name):
+    net, params, state, x = made(name)
+    traces = []
+
+    def loss(params, state, x, *, key, train):
+        traces.append(1)
+        y, state = forward(net, params, state, x, key, train)
+        total = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(y) if core.floating(leaf))
+        return total, (state, {})
+
+    optimizer = optax.sgd(1e-3, momentum=0.9)
+    step = nn.training.step(loss, optimizer)
+    # A step donates what it is given.
+    params, state, key = jax.tree.map(jnp.copy, (params, state, KEY))
+    train = nn.training.Train(params, state, optimizer.init(params), jnp.zeros((), jnp.int32), key)
+    for _ in range(3):
+        train, _ = step(train, x)
+    assert len(traces) == 1
