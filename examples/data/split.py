@@ -1,0 +1,36 @@
+"""What every data set gives: rows to learn from, rows to be measured on, and its package or a mend."""
+
+import importlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from examples import INSTALL
+
+
+class Split(NamedTuple):
+    """Rows to learn from, and rows that are seen only to be measured."""
+
+    x: np.ndarray
+    y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+
+def stratified(x: np.ndarray, y: np.ndarray, test: int) -> Split:
+    """Rows split once and for all, `test` of them to be measured on, each class in its share."""
+    split = need("sklearn.model_selection").train_test_split
+    x, test_x, y, test_y = split(x, y, test_size=test, random_state=0, stratify=y)
+    return Split(x, y, test_x, test_y)
+
+
+def need(module: str, install: str = INSTALL) -> Any:
+    """A module, imported where it is used: a reader of one data set need not have another's.
+
+    Raises:
+      ImportError: where it is absent, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"this example's data need {error.name}: {install}") from error
