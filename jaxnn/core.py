@@ -225,9 +225,11 @@ def cast(tree: Tree, dtype: Any) -> Tree:
 def features(x: Any, title: str) -> Any:
     """x, which must hold floats with a feature axis; raises TypeError where it does not."""
     if not floating(x):
+        bytes_ = getattr(x, "dtype", None) == jnp.uint8
+        mend = "x.astype(jnp.float32)" + (" / 255, as pictures are" if bytes_ else "")
         raise TypeError(
-            f"{title} takes floating features, got {describe(x)}: cast with "
-            "x.astype(jnp.float32), or embed what are indices."
+            f"{title} takes floating features, got {describe(x)}: cast with {mend}, or embed what "
+            "are indices."
         )
     if x.ndim == 0:
         raise ValueError(f"{title} takes [..., features], got a scalar: reshape it to [1, 1].")

@@ -1,4 +1,4 @@
-"""What every data set gives: rows to learn from, rows to be measured on, and its package or a mend."""
+"""What every data set gives: rows to learn from, rows to test, and a way to its package."""
 
 import importlib
 from typing import Any, NamedTuple
