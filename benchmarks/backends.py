@@ -1,6 +1,6 @@
-"""What does an update step of a dense network cost, on every backend and in every way?
+"""What does an update step cost, on every backend and, for a dense network, in every way?
 
-One step is forward, backward and SGD with momentum on the MSE. All ways must first agree.
+One step is forward, backward and SGD with momentum. All ways must first agree.
 """
 
 import os
@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import chart as charts
-from benchmarks import timing, ways
+from benchmarks import networks, timing, ways
+from benchmarks.peers import sizes
 from benchmarks.ways import Case
 from jaxnn.training import planning
 
@@ -52,7 +53,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "jax": jax.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "devices": {name: at.device_kind for name, at in devices.items() if at is not None},
-        "flops": {case.title: ways.flops(case) for case in STEPS},
+        "flops": {at.title: flops(at) for at in (*STEPS, *networks.NETWORKS)},
         "matmul_gflops": roofs,
         "rows": rows,
         "absent": {name: absent(name, quick) for name, at in devices.items() if at is None},
@@ -71,6 +72,11 @@ def device(backend: str) -> Any:
 def check(metric: str, value: float, bar: float, higher_is_better: bool = False) -> dict[str, Any]:
     """A value against its bar, as it stands in the report."""
     return {"metric": metric, "value": value, "bar": bar, "higher_is_better": higher_is_better}
+
+
+def flops(at: Case | networks.Network) -> int:
+    """Floating-point operations that a step needs."""
+    return ways.flops(at) if isinstance(at, Case) else sizes.flops(at.title)
 
 
 def there(case: Case, way: str, dtype: str, backend: str, quick: bool) -> bool:
@@ -100,6 +106,16 @@ def one(backend: str, quick: bool) -> tuple[list[dict], float, list[dict]]:
         # Accelerators shorten float32 inside matmuls; for the comparison they may not.
         with jax.default_matmul_precision(None if backend == "cpu" else "highest"):
             agree(case, built)
+    for network in networks.NETWORKS:
+        note(f"{backend}: {network.title}: does it agree?")
+        with jax.default_matmul_precision(None if backend == "cpu" else "highest"):
+            runs = {dtype: networks.steps(network, DTYPES[dtype]) for dtype in DTYPES}
+            networks.agree(network, runs)
+        for dtype, run in runs.items():
+            at = (network, networks.WAY, dtype)
+            steps[at] = 2 if quick else network.steps
+            compiled[at] = networks.compiling(network, DTYPES[dtype])
+            variants[at] = lambda run=run, n=steps[at]: run(n)
     note(f"{backend}: {len(variants)} variants, round after round")
     taken = timing.interleaved({**timing.matmuls(SIZES[backend]), **variants}, 3 if quick else 11)
     roof = timing.roof({size: taken[size] for size in SIZES[backend]})
@@ -107,7 +123,7 @@ def one(backend: str, quick: bool) -> tuple[list[dict], float, list[dict]]:
     for at in variants:
         case, way, dtype = at
         each = [seconds / steps[at] for seconds in taken[at]]
-        rate = [ways.flops(case) / seconds for seconds in each]
+        rate = [flops(case) / seconds for seconds in each]
         low, median, high = (1e3 * seconds for seconds in timing.quartiles(each))
         rows.append(
             {
@@ -118,7 +134,7 @@ def one(backend: str, quick: bool) -> tuple[list[dict], float, list[dict]]:
                 "median_ms": median,
                 "low_ms": low,
                 "high_ms": high,
-                "gflops": ways.flops(case) / median / 1e6,
+                "gflops": flops(case) / median / 1e6,
                 "share_of_matmul": timing.ratio(rate, roof),
                 "compile_seconds": compiled[at],
                 "steps": steps[at],
@@ -169,14 +185,19 @@ def absent(backend: str, quick: bool) -> dict[str, Any]:
     command = planning.available()[compiler]
     told = {"install": INSTALL[backend], "compiler": command, "compiled_not_run": []}
     if command is None and not quick:
-        for case in STEPS:
-            note(f"{target}: {case.title}: compiling")
-            step, train = ways.begin(case)
-            batch = jax.tree.map(lambda leaf, n=case.batch: leaf[:n], ways.data(case))
-            plan = planning.compile_for(target, step, train, batch)
-            line = {"network": case.title, **plan._asdict(), "text": planning.report(plan)}
+        for at in (*STEPS, *networks.NETWORKS):
+            note(f"{target}: {at.title}: compiling")
+            plan = planning.compile_for(target, *begin(at))
+            line = {"network": at.title, **plan._asdict(), "text": planning.report(plan)}
             told["compiled_not_run"].append(line)
     return told
+
+
+def begin(at: Case | networks.Network) -> tuple[Any, Any, Any]:
+    """A jitted step, where it starts, and a batch."""
+    if not isinstance(at, Case):
+        return networks.begin(at, jnp.float32)
+    return *ways.begin(at), jax.tree.map(lambda leaf: leaf[: at.batch], ways.data(at))
 
 
 def note(line: str) -> None:
@@ -188,7 +209,7 @@ def text(report: dict[str, Any]) -> str:
     """The report in lines."""
     within = ", ".join(f"{dtype} {tolerance:g}" for dtype, tolerance in TOLERANCE.items())
     lines = [
-        f"One update step: forward, backward, SGD with momentum on the MSE (jax {report['jax']}, "
+        f"One update step: forward, backward, SGD with momentum (jax {report['jax']}, "
         f"{report['machine']}).",
         f"All ways agree: {CHECKED} steps lead where NumPy in float64 does, within these shares of "
         f"the way: {within}.",
@@ -215,17 +236,18 @@ def text(report: dict[str, Any]) -> str:
             lines.append(f"  To compile for it without one: {told['compiler']}")
         for plan in told["compiled_not_run"]:
             lines += [f"  {plan['network']}", *(f"    {line}" for line in plan["text"].split("\n"))]
-    lines += [
-        "",
-        "Bars" + (" (a quick run is too short to judge them):" if report["quick"] else ":"),
-    ]
-    for check in report["checks"]:
-        value, limit = check["value"], check["bar"]
-        met = value >= limit if check["higher_is_better"] else value <= limit
-        sign = ">=" if check["higher_is_better"] else "<="
-        verdict = "met" if met else "MISSED"
-        lines.append(f"  {verdict:<8}{check['metric']}: {value:.4g} (bar {sign} {limit:g})")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *verdicts(report)])
+
+
+def verdicts(report: dict[str, Any]) -> list[str]:
+    """A line for each bar."""
+    lines = ["Bars" + (" (a quick run is too short to judge them):" if report["quick"] else ":")]
+    for each in report["checks"]:
+        value, limit = each["value"], each["bar"]
+        met = value >= limit if each["higher_is_better"] else value <= limit
+        sign, verdict = ">=" if each["higher_is_better"] else "<=", "met" if met else "MISSED"
+        lines.append(f"  {verdict:<8}{each['metric']}: {value:.4g} (bar {sign} {limit:g})")
+    return lines
 
 
 def chart(report: dict[str, Any], path: Path) -> None:

@@ -13,7 +13,7 @@ from jax import export
 
 import jaxnn as nn
 from jaxnn import core
-from tests.registry import ENTRIES
+from tests.registry import ENTRIES, HALF
 
 KEY = jax.random.key(0)
 
@@ -100,19 +100,22 @@ def test_jit_equals_eager(name):
 @law(3, is_layer)
 def test_transforms_accept_the_net_itself(name):
     net, params, state, x = made(name)
+    y, _ = compiled(net, params, state, x)
     if core.empty(state):
         call = net
-        y, _ = compiled(net, params, state, x)
         chex.assert_trees_all_close(jax.jit(net)(params, x), y, rtol=1e-5, atol=1e-6)
-        chex.assert_trees_all_close(jax.checkpoint(net)(params, x), y, rtol=1e-5, atol=1e-6)
     else:
         call = lambda params, x: net.apply(params, state, x)[0]  # noqa: E731
-        y, _ = jax.jit(net.apply, static_argnames="train")(params, state, x, train=False)
     twice = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), x)
-    mapped = jax.jit(jax.vmap(call, in_axes=(None, 0)))(params, twice)
+    mapped = jax.jit(jax.vmap(jax.checkpoint(call), in_axes=(None, 0)))(params, twice)
     chex.assert_trees_all_close(mapped, jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), y),
                                 rtol=1e-5, atol=1e-6)  # fmt: skip
-    jax.grad(lambda params: sum(leaf.sum() for leaf in jax.tree.leaves(call(params, x))))(params)
+
+    def total(params):
+        return sum(leaf.sum() for leaf in jax.tree.leaves(call(params, x)))
+
+    # What the gradient is, law 6 says.
+    assert jax.eval_shape(jax.grad(total), params) == core.spec(params)
 
 
 @law(4)
@@ -177,16 +180,14 @@ def test_gradients_are_those_of_finite_differences(name, train):
 @law(7)
 def test_ensemble_is_a_loop_over_members(name):
     net, _, _, x = made(name)
-    many = nn.ensemble(net, 2)
-    params, state = begin(many, KEY, x)
-    y, after = compiled(many, params, state, x, KEY, True)
+    params, state, y, after = gathered(net, KEY, x)
     for i in range(2):
         member = begin(net, jax.random.fold_in(KEY, i), x)
         held = jax.tree.map(lambda leaf, i=i: leaf[i], (params, state))
         chex.assert_trees_all_close(member, held, rtol=1e-5, atol=1e-6)
         alone = compiled(net, *member, x, jax.random.fold_in(KEY, i), True)
         mine = jax.tree.map(lambda leaf, i=i: leaf[i], (y, after))
-        chex.assert_trees_all_close(alone, mine, rtol=2e-5, atol=1e-5)
+        chex.assert_trees_all_close(alone, mine, **rounding(name))
 
 
 def keeps_shape(entry):
@@ -200,15 +201,42 @@ def keeps_shape(entry):
 
 
 @law(7, keeps_shape)
-def test_repeat_is_serial_of_its_slices(name):
+def test_repeat_is_its_slices_one_after_the_other(name):
     net, _, _, x = made(name)
-    deep, chain = nn.repeat(net, 2), nn.serial(net, net)
-    params, state = begin(deep, KEY, x)
-    slices = [jax.tree.map(lambda leaf, i=i: leaf[i], (params, state)) for i in range(2)]
-    states = () if core.empty(state) else tuple(state for _, state in slices)
-    y, _ = compiled(deep, params, state, x, KEY, True)
-    z, _ = compiled(chain, tuple(params for params, _ in slices), states, x, KEY, True)
-    chex.assert_trees_all_close(y, z, rtol=1e-5, atol=1e-6)
+    params, state, y, after = repeated(net, KEY, x)
+    for i in range(2):
+        held = jax.tree.map(lambda leaf, i=i: leaf[i], (params, state))
+        x, state_i = compiled(net, *held, x, jax.random.fold_in(KEY, i), True)
+        mine = jax.tree.map(lambda leaf, i=i: leaf[i], after)
+        chex.assert_trees_all_close(state_i, mine, **rounding(name))
+    chex.assert_trees_all_close(y, x, **rounding(name))
+
+
+def rounding(name):
+    """What two programs of one net may differ by: XLA rounds to half precision where it likes."""
+    return (
+        {"rtol": 1e-2, "atol": 1e-2}
+        if ENTRIES[name].exempt is HALF
+        else {"rtol": 2e-5, "atol": 1e-5}
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def repeated(net, key, x):
+    """Params, state, output and state after of a net of two such nets in turn."""
+    return whole(nn.repeat(net, 2), key, x)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def gathered(net, key, x):
+    """Params, state, output and state after of a net of two such nets side by side."""
+    return whole(nn.ensemble(net, 2), key, x)
+
+
+def whole(net, key, x):
+    """A net from its start through one pass in training."""
+    params, state = net.init(key, x)
+    return params, state, *forward(net, params, state, x, key, True)
 
 
 @law(8, is_cell)
@@ -282,9 +310,9 @@ def test_a_train_step_is_traced_once(name):
 
     optimizer = optax.sgd(1e-3, momentum=0.9)
     step = nn.training.step(loss, optimizer)
-    # A step donates what it is given.
-    params, state, key = jax.tree.map(jnp.copy, (params, state, KEY))
-    train = nn.training.Train(params, state, optimizer.init(params), jnp.zeros((), jnp.int32), key)
+    opt_state = jax.eval_shape(optimizer.init, params)
+    step_of = jax.ShapeDtypeStruct((), jnp.int32)
+    train = nn.training.Train(*core.spec((params, state)), opt_state, step_of, core.spec(KEY))
     for _ in range(3):
-        train, _ = step(train, x)
+        train, _ = jax.eval_shape(step, train, core.spec(x))
     assert len(traces) == 1

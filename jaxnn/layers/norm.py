@@ -60,12 +60,18 @@ def batch_norm(
             f"batch_norm: momentum must be in [0, 1), got {momentum!r}: it is what is kept, 0.9 "
             "where PyTorch says 0.1."
         )
-    start, end = _affine("batch_norm", 1, scale, bias, scale_init, b_init)
+    start, parts = _affine("batch_norm", 1, scale, bias, scale_init, b_init)
     epsilon = _positive(epsilon, "batch_norm")
 
     def average(x):
         mean = x.mean(tuple(range(x.ndim - 1)), keepdims=True)
         return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+    def end(params, x, mean, variance):
+        # One pass over x, forward and backward: with (x - mean) a step takes 1.6 times as long.
+        factor, b = parts(params, x)
+        slope = _scaled(jax.lax.rsqrt(variance + epsilon), factor, None)
+        return x * slope + _scaled(-mean * slope, None, b)
 
     def init(key, x):
         params, shape, dtype = start(key, x), x.shape[-1:], core.param_dtype(x)
@@ -75,17 +81,22 @@ def batch_norm(
         wide, state = _wide(x, "batch_norm"), core.required(state, "batch_norm")
         running = [_across(state[each], wide, "batch_norm") for each in ("mean", "variance")]
         if not core.flag(train):
-            y = (wide - running[0]) * jax.lax.rsqrt(running[1] + epsilon)
-            return end(params, y).astype(x.dtype), state
+            y = end(params, wide - running[0], jnp.zeros_like(running[0]), running[1])
+            return y.astype(x.dtype), state
         n = math.prod(x.shape[:-1]) * (1 if axis_name is None else jax.lax.psum(1, axis_name))
         _several(n, x, "batch_norm in training", "use a larger batch")
-        y, mean, variance = _standardize(average, epsilon, wide)
-        batch = {"mean": mean, "variance": variance * (n / (n - 1))}
+        # Seen from the first row's mean, so that features far from zero lose nothing.
+        near = jax.lax.stop_gradient(average(wide[:1]))
+        wide = wide - near
+        mean = average(wide)
+        variance = average(jnp.square(wide - mean))
+        batch = {"mean": near + mean, "variance": variance * (n / (n - 1))}
         state = {
             each: momentum * old + (1 - momentum) * batch[each].reshape(-1).astype(old.dtype)
             for each, old in state.items()
         }
-        return end(params, y).astype(x.dtype), jax.lax.stop_gradient(state)
+        y = end(params, wide, mean, variance)
+        return y.astype(x.dtype), jax.lax.stop_gradient(state)
 
     return Layer(init, apply)
 
@@ -126,7 +137,7 @@ def layer_norm(
 
     def normalise(x):
         _several(math.prod(x.shape[-axes:]), x, "layer_norm", "give it more features")
-        return _standardize(average, epsilon, x)[0]
+        return _standardize(average, epsilon, x)
 
     return _norm("layer_norm", normalise, axes, scale, bias, scale_init, b_init)
 
@@ -249,25 +260,23 @@ def _grouped(title, groups, epsilon, scale, bias, scale_init, b_init) -> Layer:
             return jnp.repeat(grouped, each, axis=-1)
 
         flat = x.reshape(x.shape[0], space, channels)
-        return _standardize(average, epsilon, flat)[0].reshape(x.shape)
+        return _standardize(average, epsilon, flat).reshape(x.shape)
 
     return _norm(title, normalise, 1, scale, bias, scale_init, b_init)
 
 
-def _standardize(average: Callable, epsilon: float, x: jax.Array) -> tuple:
-    """(y, mean, variance) of x for an `average` that broadcasts against x.
+def _standardize(average: Callable, epsilon: float, x: jax.Array) -> jax.Array:
+    """x brought to mean 0 and variance 1, for an `average` that broadcasts against x.
 
     XLA fuses it: a derivative by hand, or a variance in one pass, made a step slower on the CPU.
     """
-    mean = average(x)
-    centred = x - mean
-    variance = average(jnp.square(centred))
-    return centred * jax.lax.rsqrt(variance + epsilon), mean, variance
+    centred = x - average(x)
+    return centred * jax.lax.rsqrt(average(jnp.square(centred)) + epsilon)
 
 
 def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer:
     """A layer without state: what `normalise` makes of x, scaled and shifted."""
-    start, end = _affine(title, axes, scale, bias, scale_init, b_init)
+    start, parts = _affine(title, axes, scale, bias, scale_init, b_init)
 
     def forward(x):
         return normalise(_wide(x, title, axes))
@@ -277,13 +286,14 @@ def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer
         return start(key, x), ()
 
     def apply(params, state, x, *, key=None, train=False):
-        return end(params, forward(x)).astype(x.dtype), ()
+        y = forward(x)
+        return _scaled(y, *parts(params, y)).astype(x.dtype), ()
 
     return Layer(core.titled(title, init), apply)
 
 
 def _affine(title, axes, scale, bias, scale_init, b_init) -> tuple[Callable, Callable]:
-    """How all end: the params scale and b over the last axes of x, and y * scale + b."""
+    """How all end: the params scale and b over the last axes of x, and what they are for y."""
     given = ({"scale": scale_init} if scale else {}) | ({"b": b_init} if bias else {})
 
     def start(key, x):
@@ -291,12 +301,16 @@ def _affine(title, axes, scale, bias, scale_init, b_init) -> tuple[Callable, Cal
         keys = (core.branch(key, i) for i in range(len(given)))
         return {each: make(next(keys), shape, dtype) for each, make in given.items()}
 
-    def end(params, y):
+    def parts(params, y):
         held = [_across(each, y, title, axes) for each in core.weights(params, y, title, *given)]
-        y = y * held[0] if scale else y
-        return y + held[-1] if bias else y
+        return held[0] if scale else None, held[-1] if bias else None
 
-    return start, end
+    return start, parts
+
+
+def _scaled(y: Any, scale: Any, b: Any) -> Any:
+    y = y if scale is None else y * scale
+    return y if b is None else y + b
 
 
 def _across(value: Any, x: jax.Array, title: str, axes: int = 1) -> jax.Array:

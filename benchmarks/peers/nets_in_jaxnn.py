@@ -1,0 +1,77 @@
+"""The cases of `benchmarks/nets.py` in jaxnn."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import jaxnn as nn
+from benchmarks.peers import net_sizes
+from benchmarks.peers.layers_in_jaxnn import Task, begin, cross_entropy
+
+
+def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[int], None], int]:
+    """Steps on one batch, each dispatched on its own."""
+    step, train, batch = start()
+    adversaries = isinstance(train, nn.gan.Adversaries)
+    both = (train.generator.params, train.discriminator.params) if adversaries else train.params
+    parameters = nn.size(both)
+
+    def run(steps: int) -> None:
+        nonlocal train
+        for _ in range(steps):
+            train, metrics = step(train, batch)
+        jax.block_until_ready(metrics)
+
+    return run, parameters
+
+
+def lenet():
+    return begin(Task(nn.lenet(10), cross_entropy, net_sizes.labelled(net_sizes.LENET)))
+
+
+def resnet():
+    net = nn.resnet(10, 18, small=True)
+    return begin(Task(net, cross_entropy, net_sizes.labelled(net_sizes.RESNET)))
+
+
+def unet():
+    return begin(Task(nn.unet(1, widths=net_sizes.LEVELS), nn.mse, net_sizes.maps()))
+
+
+def dcgan():
+    nets = nn.dcgan_generator(28), nn.dcgan_discriminator()
+    adam = optax.adam(2e-4, b1=0.5)
+    x = jnp.asarray(net_sizes.real())
+    z = jax.ShapeDtypeStruct((len(x), net_sizes.LATENT), jnp.float32)
+    train = nn.gan.start(*nets, adam, adam, jax.random.key(0), z, x)
+    return nn.gan.step(*nn.gan.losses(*nets, net_sizes.LATENT), adam, adam), train, x
+
+
+def vae():
+    net = nn.variational(*nn.dense_coder(784, 2 * net_sizes.CODE, 400))
+    loss = nn.variational_loss(net, net_sizes.CODE, nn.bernoulli_log_likelihood)
+    adam, x = optax.adam(1e-3), jnp.asarray(net_sizes.binary())
+    noise = jax.ShapeDtypeStruct((len(x), 1, net_sizes.CODE), jnp.float32)
+    train = nn.training.start(net, adam, jax.random.key(0), (x, noise))
+    return nn.training.step(loss, adam), train, x
+
+
+def capsnet():
+    reader = nn.capsnet(10, channels=64, stride=2, types=8, primary_kernel=5, primary_stride=1)
+    net = nn.serial(reader, nn.capsule_lengths)
+    return begin(Task(net, nn.margin_loss, net_sizes.labelled(net_sizes.CAPSNET)))
+
+
+STEPS = {
+    net_sizes.LENET: lenet,
+    net_sizes.RESNET: resnet,
+    net_sizes.UNET: unet,
+    net_sizes.DCGAN: dcgan,
+    net_sizes.VAE: vae,
+    net_sizes.CAPSNET: capsnet,
+}
+CASES = {title: partial(stepped, start) for title, start in STEPS.items()}
