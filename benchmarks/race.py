@@ -33,33 +33,26 @@ def worker(module: str) -> Iterator[tuple[list[str], Ask]]:
       RuntimeError: where the process ends before it answers.
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peers", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    to, back = process.stdin, process.stdout
-    assert to is not None
-    assert back is not None
+    command = [sys.executable, "-m", "benchmarks.peers", module]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        to, back = process.stdin, process.stdout
+        assert to is not None
+        assert back is not None
 
-    def answer() -> dict[str, Any]:
-        line = back.readline()
-        if not line:
-            raise RuntimeError(f"{module} ended with exit code {process.wait()}: see above.")
-        return json.loads(line)
+        def answer() -> dict[str, Any]:
+            line = back.readline()
+            if not line:
+                raise RuntimeError(f"{module} ended with exit code {process.wait()}: see above.")
+            return json.loads(line)
 
-    def ask(request: dict[str, Any]) -> dict[str, Any]:
-        to.write(json.dumps(request) + "\n")
-        to.flush()
-        return answer() if "case" in request else {}
+        def ask(request: dict[str, Any]) -> dict[str, Any]:
+            to.write(json.dumps(request) + "\n")
+            to.flush()
+            return answer() if "case" in request else {}
 
-    try:
+        # Leaving closes its stdin, at which it ends.
         yield answer()["cases"], ask
-    finally:
-        to.close()
-        process.wait()
 
 
 def race(benchmark: str, titles: Sequence[str], rounds: int, turn: float) -> dict[str, Any]:

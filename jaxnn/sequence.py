@@ -19,7 +19,11 @@ from jaxnn.padding import blank, given, over, split
 
 
 def recurrent(
-    init: Callable, carry: Callable, step: Callable, project: Callable | None = None
+    init: Callable,
+    carry: Callable,
+    step: Callable,
+    project: Callable | None = None,
+    fused: Callable | None = None,
 ) -> Cell:
     """A cell from the function of one step: (memory_t, y_t) = step(params, memory_{t-1}, x_t).
 
@@ -33,6 +37,8 @@ def recurrent(
         every leaf of x_t and y_t [batch, ...].
       project: (params, x) -> inputs of the step, the part of it that needs no memory, for x_t
         [batch, ...] and for x [time, batch, ...] alike.
+      fused: (params) -> a function (memory, x_t) -> (memory, y_t), which does both at once, for the
+        CPU; what it makes of params is made once, before the first step.
 
     Raises:
       TypeError, ValueError: for a mask that is not bool [batch, time], and for a carry of another
@@ -47,10 +53,16 @@ def recurrent(
     """
 
     def inline(params, memory, x, mask):
-        def once(memory, x):
+        def apart(memory, x):
             return step(params, memory, x if project is None else project(params, x))
 
-        return _scan(once, memory, x, mask)
+        if fused is not None:
+            jax.eval_shape(project, params, x)  # what it refuses, it names with the true shapes
+        once = apart if fused is None else fused(params)
+        # What matmuls gave is kept for the gradient and all else is computed anew: it is cheaper
+        # than to write and read it, and a third of the memory.
+        kept = jax.checkpoint_policies.dots_saveable
+        return _scan(jax.checkpoint(once, prevent_cse=False, policy=kept), memory, x, mask)
 
     def hoisted(params, memory, x, mask):
         x = project(params, x) if project else x
