@@ -1,6 +1,6 @@
 """Neural networks as named pairs of pure functions over pytrees."""
 
-from jaxnn import training
+from jaxnn import augmentation, training
 
 # Combinators
 from jaxnn.combine import ensemble, remat, repeat, with_dtype
@@ -48,8 +48,84 @@ from jaxnn.layers.rotary import alibi_slopes, rotary
 # Losses and metrics
 from jaxnn.losses import accuracy, mse
 
+# Networks: adversarial
+from jaxnn.nets import gan
+
+# Networks: autoencoders
+from jaxnn.nets.autoencoder import (
+    autoencoder,
+    contraction,
+    conv_coder,
+    dense_coder,
+    jacobian_norm,
+    kl_sparsity,
+    l1_sparsity,
+    reconstruction,
+)
+
+# Networks: images, and the objects in them
+from jaxnn.nets.boxes import (
+    Objects,
+    generalized_iou,
+    mean_average_precision,
+    non_maximum_suppression,
+    pack_objects,
+    pairwise_iou,
+)
+
+# Networks: capsules
+from jaxnn.nets.capsule import (
+    capsnet,
+    capsule_lengths,
+    capsules,
+    margin_loss,
+    primary_capsules,
+    route_by_agreement,
+    squash,
+)
+from jaxnn.nets.capsule_decoder import capsule_decoder, mask_capsules
+from jaxnn.nets.cnn import convnext, lenet, resnet, unet
+from jaxnn.nets.dcgan import (
+    conditional,
+    dcgan_discriminator,
+    dcgan_features,
+    dcgan_generator,
+    projection_discriminator,
+)
+from jaxnn.nets.detection import Prediction, detect, detection_loss, detector, focal_loss
+from jaxnn.nets.fidelity import frechet_distance, manifold_precision_recall
+from jaxnn.nets.matrix_capsule import (
+    matrix_capsnet,
+    matrix_capsules,
+    primary_matrix_capsules,
+    route_by_em,
+    spread_loss,
+)
+
 # Networks
 from jaxnn.nets.mlp import mlp
+
+# Networks: autoencoders of a drawn or chosen code
+from jaxnn.nets.quantized import (
+    Quantized,
+    perplexity,
+    quantized,
+    quantized_loss,
+    vector_quantizer,
+)
+from jaxnn.nets.variational import (
+    Latent,
+    bernoulli_log_likelihood,
+    elbo,
+    gaussian_log_likelihood,
+    importance_bound,
+    kl_divergence,
+    variational,
+    variational_loss,
+)
+
+# Networks: video
+from jaxnn.nets.video import video_block, video_resnet
 
 # Sequences
 from jaxnn.padding import length_mask
@@ -68,52 +144,92 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cell",
+    "Latent",
     "Layer",
+    "Objects",
+    "Prediction",
+    "Quantized",
     "accuracy",
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "add",
     "alibi_slopes",
     "attention",
+    "augmentation",
+    "autoencoder",
     "avg_pool",
     "batch_norm",
+    "bernoulli_log_likelihood",
     "bidirectional",
+    "capsnet",
+    "capsule_decoder",
+    "capsule_lengths",
+    "capsules",
     "cast",
     "chunkwise",
     "concatenate",
+    "conditional",
+    "contraction",
     "conv",
+    "conv_coder",
     "conv_lstm",
     "conv_transpose",
+    "convnext",
     "cross_attention",
+    "dcgan_discriminator",
+    "dcgan_features",
+    "dcgan_generator",
     "decayed",
     "dense",
+    "dense_coder",
     "depthwise_conv",
+    "detect",
+    "detection_loss",
+    "detector",
     "drop_path",
     "dropout",
+    "elbo",
     "elman",
     "embedding",
     "ensemble",
     "flatten",
+    "focal_loss",
+    "frechet_distance",
     "freeze",
+    "gan",
     "gaussian_dropout",
+    "gaussian_log_likelihood",
     "gaussian_noise",
+    "generalized_iou",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
     "gru",
+    "importance_bound",
     "init_neuron",
     "instance_norm",
+    "jacobian_norm",
+    "kl_divergence",
+    "kl_sparsity",
+    "l1_sparsity",
     "labels",
     "layer_norm",
     "learned_positions",
+    "lenet",
     "length_mask",
     "lift",
     "linear",
     "linear_scan",
     "lru",
     "lstm",
+    "manifold_precision_recall",
+    "margin_loss",
     "mask",
+    "mask_capsules",
+    "matrix_capsnet",
+    "matrix_capsules",
     "max_pool",
+    "mean_average_precision",
     "mgu",
     "min_gru",
     "min_lstm",
@@ -121,25 +237,46 @@ __all__ = [
     "mse",
     "nbytes",
     "neuron",
+    "non_maximum_suppression",
+    "pack_objects",
+    "pairwise_iou",
     "parallel",
+    "perplexity",
     "pixel_shuffle",
+    "primary_capsules",
+    "primary_matrix_capsules",
+    "projection_discriminator",
+    "quantized",
+    "quantized_loss",
+    "reconstruction",
     "recurrent",
     "remat",
     "repeat",
     "residual",
+    "resnet",
     "rms_norm",
     "rotary",
+    "route_by_agreement",
+    "route_by_em",
     "rows",
     "serial",
     "sinusoidal_positions",
     "size",
     "spectral_norm",
+    "spread_loss",
+    "squash",
     "stack",
     "summary",
     "taps",
     "training",
+    "unet",
     "unroll",
     "upsample",
+    "variational",
+    "variational_loss",
+    "vector_quantizer",
+    "video_block",
+    "video_resnet",
     "weight_norm",
     "weighted_sum",
     "wire",

@@ -56,7 +56,7 @@ def recurrent(
         def apart(memory, x):
             return step(params, memory, x if project is None else project(params, x))
 
-        if fused is not None:
+        if fused is not None and project is not None:
             jax.eval_shape(project, params, x)  # what it refuses, it names with the true shapes
         once = apart if fused is None else fused(params)
         # What matmuls gave is kept for the gradient and all else is computed anew: it is cheaper

@@ -60,7 +60,23 @@ def lengths(*shape: int) -> Callable:
     return draw
 
 
+def with_noise(samples: int, latents: int, *shape: int) -> Callable:
+    """(x, noise), as a variational autoencoder takes them."""
+
+    def draw(key, dtype):
+        noise = jax.random.normal(jax.random.fold_in(key, 1), (8, samples, latents), dtype)
+        return jax.random.normal(key, (8, *shape), dtype), noise
+
+    return draw
+
+
+def told(*shape: int) -> Callable:
+    """(x, labels), of 8 classes."""
+    return lambda key, dtype: (jax.random.normal(key, (8, *shape), dtype), jnp.arange(8)[::-1])
+
+
 WHOLE = {8: "runs backwards from the last step, and so takes whole sequences"}
+HARD = {6: "the code passes its gradient on as it is, whatever its choice of a vector"}
 HALF = {6: "computes in bfloat16, too coarse for finite differences"}
 
 ENTRIES = {
@@ -221,6 +237,65 @@ ENTRIES = {
     # nets
     "mlp": Entry(lambda: nn.mlp(16, 16, 8), features(8)),
     "mlp of tanh": Entry(lambda: nn.mlp(16, 8, activation=jax.nn.tanh), features(8)),
+    # nets: images and video
+    "lenet": Entry(lambda: nn.lenet(8, widths=(8, 8, 16, 8)), features(12, 12, 1)),
+    "resnet": Entry(
+        lambda: nn.resnet(8, (1,), width=8, bottleneck=True, small=True), features(4, 4, 8)
+    ),
+    "convnext": Entry(
+        lambda: nn.convnext(
+            8, depths=(1,), widths=(8,), patch=2, kernel_size=3, drop_rate=0.3, scale=0.1
+        ),
+        features(4, 4, 8),
+    ),
+    "unet": Entry(lambda: nn.unet(8, widths=(8, 8)), features(4, 4, 8)),
+    "detector": Entry(lambda: nn.detector(8, nn.conv(8, 2, stride=2), width=8), features(4, 4, 8)),
+    "video_resnet": Entry(
+        lambda: nn.video_resnet(8, (1,), width=8, factored=True, small=True), features(2, 3, 3, 8)
+    ),
+    # nets: adversarial
+    "dcgan_generator": Entry(lambda: nn.dcgan_generator(8, width=8), features(8)),
+    "dcgan_discriminator": Entry(
+        lambda: nn.dcgan_discriminator(width=8, norm=batch_norm), features(8, 8, 8)
+    ),
+    "conditional": Entry(lambda: nn.conditional(nn.dense(8), 8, width=8), told(8)),
+    "projection_discriminator": Entry(lambda: nn.projection_discriminator(nn.dense(8), 8), told(8)),
+    # autoencoders
+    "autoencoder": Entry(
+        lambda: nn.autoencoder(*nn.dense_coder(8, 8, 16, activation=jax.nn.sigmoid)), features(8)
+    ),
+    "autoencoder of pictures": Entry(
+        lambda: nn.autoencoder(*nn.conv_coder((5, 6, 8), 8, 8, 16)), features(5, 6, 8)
+    ),
+    "variational": Entry(
+        lambda: nn.variational(*nn.dense_coder((2, 4), 16, 16)), with_noise(3, 8, 2, 4)
+    ),
+    "vector_quantizer": Entry(lambda: nn.vector_quantizer(16), features(4, 8), HARD),
+    "vector_quantizer of averages": Entry(
+        lambda: nn.vector_quantizer(16, decay=0.9), features(8), HARD
+    ),
+    "quantized": Entry(
+        lambda: nn.quantized(nn.conv(8, 2, stride=2), nn.vector_quantizer(16), nn.conv(8, 1)),
+        features(4, 4, 8),
+        HARD,
+    ),
+    # capsules
+    "capsules": Entry(lambda: nn.capsules(4, 8), features(6, 8)),
+    "capsnet": Entry(
+        lambda: nn.capsnet(
+            4, channels=8, kernel_size=3, types=2, dimension=4, primary_kernel=3, width=8
+        ),
+        features(6, 6, 1),
+    ),
+    "capsule_decoder": Entry(lambda: nn.capsule_decoder((4, 2, 1), (16,)), features(4, 8)),
+    # Small votes spread little, so that the routing does not magnify their rounding.
+    "matrix_capsules": Entry(
+        lambda: nn.serial(
+            nn.primary_matrix_capsules(2),
+            nn.matrix_capsules(2, 2, iterations=2, w_init=jax.nn.initializers.normal(0.03)),
+        ),
+        features(2, 3, 8),
+    ),
     # flows
     "serial": Entry(lambda: nn.serial(nn.dense(8), jax.nn.tanh, nn.dense(8)), features(8)),
     "serial by name": Entry(lambda: nn.serial(a=nn.dense(8), b=nn.dense(16)), features(8)),

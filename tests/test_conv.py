@@ -207,13 +207,26 @@ def agree(one, other, x, w):
 
 @pytest.mark.parametrize(
     ("sizes", "groups"),
-    [(WINDOWS[0], 2), (WINDOWS[1], 8), (WINDOWS[2], 8), (WINDOWS[3], 1), (WINDOWS[3], 2)],
-    ids=["2d groups", "2d depthwise", "1d depthwise", "3d", "3d groups"],
+    [(WINDOWS[i], groups) for i, groups in ((0, 1), (0, 2), (1, 8), (2, 8), (3, 1), (3, 2))],
+    ids=["2d", "2d groups", "2d depthwise", "1d depthwise", "3d", "3d groups"],
 )
 def test_the_forms_of_a_convolution_agree(sizes, groups):
     x, w, at = drawn(*sizes, groups)
     there = partial(forms.native, at=at, groups=groups)
     agree(partial(forms.on_cpu, at=at, groups=groups), there, x, w)
+
+
+def test_gradients_on_the_cpu_have_the_order_of_axes_that_is_fast_in_loops():
+    x, w, at = drawn(*WINDOWS[0], 1)
+    forward = partial(forms.on_cpu, at=at)
+    gradient = jax.grad(lambda x, w: jnp.sum(forward(x, w) ** 2), (0, 1))
+    orders = {
+        str(equation.params["dimension_numbers"])
+        for function in (forward, gradient)
+        for equation in jax.make_jaxpr(function)(x, w).eqns
+        if equation.primitive.name == "conv_general_dilated"
+    }
+    assert len(orders) == 1
 
 
 def test_many_groups_share_blocks():

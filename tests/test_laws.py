@@ -311,8 +311,8 @@ def test_a_train_step_is_traced_once(name):
     optimizer = optax.sgd(1e-3, momentum=0.9)
     step = nn.training.step(loss, optimizer)
     opt_state = jax.eval_shape(optimizer.init, params)
-    step_of = jax.ShapeDtypeStruct((), jnp.int32)
-    train = nn.training.Train(*core.spec((params, state)), opt_state, step_of, core.spec(KEY))
+    begun = nn.training.Train(params, state, opt_state, jnp.zeros((), jnp.int32), KEY)
+    train = core.spec(begun)
     for _ in range(3):
         train, _ = jax.eval_shape(step, train, core.spec(x))
     assert len(traces) == 1

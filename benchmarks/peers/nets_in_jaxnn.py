@@ -47,8 +47,8 @@ def dcgan():
     adam = optax.adam(2e-4, b1=0.5)
     x = jnp.asarray(net_sizes.real())
     z = jax.ShapeDtypeStruct((len(x), net_sizes.LATENT), jnp.float32)
-    train = nn.gan.start(*nets, adam, adam, jax.random.key(0), z, x)
-    return nn.gan.step(*nn.gan.losses(*nets, net_sizes.LATENT), adam, adam), train, x
+    train = nn.gan.start(nets, (adam, adam), jax.random.key(0), z, x)
+    return nn.gan.step(nn.gan.losses(nets, net_sizes.LATENT), (adam, adam)), train, x
 
 
 def vae():

@@ -3,8 +3,27 @@
 No seed of a run moves a split: what is compared is compared on the same rows.
 """
 
-from examples.data.images import digits
+from examples.data.images import digits, faces, fashion, small_digits
+from examples.data.photographs import photographs
+from examples.data.scenes import Scenes, pasted_digits
 from examples.data.split import Split
-from examples.data.tabular import diabetes, petals
+from examples.data.tabular import Shuttle, breast_cancer, diabetes, petals, shuttle, wine
+from examples.data.video import carphone
 
-__all__ = ["Split", "diabetes", "digits", "petals"]
+__all__ = [
+    "Scenes",
+    "Shuttle",
+    "Split",
+    "breast_cancer",
+    "carphone",
+    "diabetes",
+    "digits",
+    "faces",
+    "fashion",
+    "pasted_digits",
+    "petals",
+    "photographs",
+    "shuttle",
+    "small_digits",
+    "wine",
+]

@@ -1,6 +1,8 @@
 """What every data set gives: rows to learn from, rows to test, and a way to its package."""
 
 import importlib
+import importlib.util
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,3 +36,15 @@ def need(module: str, install: str = INSTALL) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f"this example's data need {error.name}: {install}") from error
+
+
+def folder(package: str, install: str = INSTALL) -> Path:
+    """The folder of an installed package, which is not imported: its files are all that is wanted.
+
+    Raises:
+      ImportError: where it is absent, with the command that installs it.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise ImportError(f"this example's data need {package}: {install}")
+    return Path(found.origin).parent

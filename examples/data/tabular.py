@@ -1,5 +1,7 @@
 """Rows of measurements."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from examples.data.split import Split, need, stratified
@@ -18,6 +20,30 @@ def diabetes() -> list[Split]:
     return [Split(x[some], y[some], x[rest], y[rest]) for some, rest in folds.split(x)]
 
 
+def breast_cancer() -> Split:
+    """569 tumours, 398 to learn from and 171 to test: what their cells' nuclei measure.
+
+    x [rows, 30] float32 as measured, mean, deviation and worst of ten measures; y [rows] int32, 0
+    malignant and 1 benign.
+
+    (Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis, 1993;
+    from scikit-learn.)
+    """
+    x, y = need("sklearn.datasets").load_breast_cancer(return_X_y=True)
+    return stratified(x.astype(np.float32), y.astype(np.int32), 171)
+
+
+def wine() -> Split:
+    """178 wines of three growers in one region, 124 to learn from and 54 to test.
+
+    x [rows, 13] float32 as measured, alcohol in per cent first; y [rows] int32, the grower.
+
+    (Forina et al., PARVUS, an extendible package for data exploration, 1988; from scikit-learn.)
+    """
+    x, y = need("sklearn.datasets").load_wine(return_X_y=True)
+    return stratified(x.astype(np.float32), y.astype(np.int32), 54)
+
+
 def petals() -> Split:
     """150 iris flowers, half to learn from and half to test: their petals and their species.
 
@@ -28,3 +54,33 @@ def petals() -> Split:
     """
     x, y = need("sklearn.datasets").load_iris(return_X_y=True)
     return stratified(x[:, 2:].astype(np.float32), y.astype(np.int32), 75)
+
+
+class Shuttle(NamedTuple):
+    """Rows of what is normal to learn from, and rows of both kinds: y is 1 for an anomaly."""
+
+    x: np.ndarray
+    validation_x: np.ndarray
+    validation_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+
+def shuttle() -> Shuttle:
+    """49097 readings of nine sensors of a space shuttle, 3511 of them anomalies.
+
+    Half of the normal rows are to learn from, a tenth of all rows to choose a threshold, and the
+    rest to test. x [rows, 9] float32 as measured; y [rows] int32.
+
+    (Statlog's Shuttle, of the UCI repository, as Liu, Ting and Zhou, Isolation forest, 2008, have
+    it; from river.)
+    """
+    rows = list(need("river.datasets").Shuttle())
+    x = np.array([list(reading.values()) for reading, _ in rows], np.float32)
+    y = np.array([anomaly for _, anomaly in rows], np.int32)
+    order = np.random.default_rng(0).permutation(len(y))
+    normal = order[y[order] == 0]
+    learned = normal[: len(normal) // 2]
+    rest = np.setdiff1d(np.arange(len(y)), learned)
+    held = stratified(x[rest], y[rest], len(rest) - round(len(y) / 10))
+    return Shuttle(x[learned], held.x, held.y, held.test_x, held.test_y)

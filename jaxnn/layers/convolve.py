@@ -2,7 +2,8 @@
 
 XLA's own convolution serves every platform. On the CPU it is fast for dense ones over one or two
 axes, and slow by factors of 10 to 1000 for the others (groups, three axes, the weight gradient of
-a transposed one), which are therefore written there as sums of dense ones. The forms differ in
+a transposed one), which are therefore written there as sums of dense ones; and the gradients of
+dense ones are written with the order of axes that is fast inside loops too. The forms differ in
 rounding alone.
 """
 
@@ -33,8 +34,6 @@ def convolve(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Arr
     """
     if _pointwise(at, groups):
         return _matmul(x, w, at)
-    if groups == 1 and len(at.size) < 3:
-        return native(x, w, at)
     here = partial(on_cpu, at=at, groups=groups)
     return lax.platform_dependent(x, w, cpu=here, default=partial(native, at=at, groups=groups))
 
@@ -78,7 +77,7 @@ def on_cpu(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Array
     if groups > 1:
         single = w.shape[-2] == 1 and math.prod(at.size) <= PLACES
         return _depthwise(x, w, at) if single else _blocks(x, w, at, groups)
-    return _folded(x, w, at) if len(at.size) == 3 else native(x, w, at)
+    return _folded(x, w, at) if len(at.size) == 3 else _dense(at, x, w)
 
 
 def subpixel(
@@ -86,7 +85,8 @@ def subpixel(
 ) -> jax.Array:
     """`convolve_transpose` without dilation in the form that is fastest on the CPU.
 
-    It is a convolution with a width of `stride` outputs a place, laid out as pixels.
+    Each place of x writes the cells of a kernel, of `stride` pixels each: one matmul, since the
+    weight gradient of a convolution that does the same takes 10 to 40 times as long.
     """
     n, (*size, channels, width) = len(at.size), w.shape
     cells = tuple(-(-k // s) for k, s in zip(size, at.stride, strict=True))
@@ -95,17 +95,60 @@ def subpixel(
     split = [axis for pair in zip(cells, at.stride, strict=True) for axis in pair]
     w = w.reshape(*split, channels, width)
     w = w.transpose(*range(0, 2 * n, 2), 2 * n, 2 * n + 1, *range(1, 2 * n, 2))
-    w = _around(w.reshape(*cells, channels, -1))
-    ones = (1,) * n
-    around = Window(cells, ones, ones, tuple((c - 1, c - 1) for c in cells))
-    y = shuffled(on_cpu(x, w, around, groups), at.stride)
+    w = w.reshape(*cells, channels, -1)
+    if groups == 1 and math.prod(cells) <= PLACES:
+        y = _written(x, w)
+    else:
+        ones = (1,) * n
+        around = Window(cells, ones, ones, tuple((c - 1, c - 1) for c in cells))
+        y = on_cpu(x, _around(w), around, groups)
+    y = shuffled(y, at.stride)
     pads = [(-low, e - high - r) for (low, high), e, r in zip(at.pads, extra, room, strict=True)]
     return padded(y, tuple(pads))
 
 
-def _general(x, w, stride, pads, gaps, dilation, groups):
-    space = "DHW"[5 - x.ndim :]
-    numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
+def _written(x, w):
+    """y[n, i + k, o] = sum_k,c x[n, i, c] w[k, c, o], which is as much larger than x as w is."""
+    *cells, channels, width = w.shape
+    y = jnp.matmul(x.reshape(-1, channels), jnp.moveaxis(w, -2, 0).reshape(channels, -1))
+    y = y.reshape(*x.shape[:-1], *cells, width)
+    pieces = []
+    for cell in np.ndindex(*cells):
+        room = [(i, c - 1 - i) for i, c in zip(cell, cells, strict=True)]
+        pieces.append(jnp.pad(y[(..., *cell, slice(None))], [(0, 0), *room, (0, 0)]))
+    return sum(pieces[1:], pieces[0])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _dense(at, x, w):
+    """`native`, whose gradients are convolutions of the same order of axes as it has itself.
+
+    Outside of loops XLA:CPU brings any order into that one, which its fast kernels take. Inside of
+    one (a scan over steps or over depth) it leaves them as they are, and the gradients that JAX
+    makes of `native` take 30 times as long.
+    """
+    return native(x, w, at)
+
+
+def _dense_jvp(at, primals, tangents):
+    (x, w), (dx, dw) = primals, tangents
+    terms = []
+    if not isinstance(dx, SymbolicZero):
+        turned = jnp.swapaxes(w, -1, -2)
+        terms.append(_general(dx, turned, at.stride, at.pads, None, at.dilation, 1, "N_C _OI N_C"))
+    if not isinstance(dw, SymbolicZero):
+        x_w = jnp.swapaxes(x, 0, -1), jnp.moveaxis(dw, -2, 0)
+        y = _general(*x_w, at.stride, at.pads, None, at.dilation, 1, "C_N I_O _NC")
+        terms.append(jnp.moveaxis(y, -2, 0))
+    return native(x, w, at), sum(terms[1:], terms[0])
+
+
+_dense.defjvp(_dense_jvp, symbolic_zeros=True)
+
+
+def _general(x, w, stride, pads, gaps, dilation, groups, order="N_C _IO N_C"):
+    x_order, w_order, y_order = order.replace("_", "DHW"[5 - x.ndim :]).split()
+    numbers = (x_order, w_order, y_order)
     return lax.conv_general_dilated(
         x, w, stride, pads, gaps, dilation, numbers, feature_group_count=groups
     )
@@ -146,7 +189,7 @@ def _folded(x, w, at):
     x = x.reshape(batch * count, *x.shape[2:])
     w = jnp.moveaxis(w, 0, -3)
     w = w.reshape(*w.shape[:2], -1, w.shape[-1])
-    y = native(x, w, Window(*(part[1:] for part in at)))
+    y = _dense(Window(*(part[1:] for part in at)), x, w)
     return y.reshape(batch, count, *y.shape[1:])
 
 

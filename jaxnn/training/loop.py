@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.core import count
+from jaxnn.core import Tree, count
 from jaxnn.training import checkpoint as saving
 from jaxnn.training.feed import resident, stream
 from jaxnn.training.step import Train
@@ -29,21 +29,21 @@ class Fit(NamedTuple):
       was validated.
     """
 
-    train: Train
+    train: Tree
     history: list[dict[str, float]]
-    best: Train
+    best: Tree
 
 
 def fit(
     step: Callable,
-    train: Train,
+    train: Tree,
     batches: Any,
     *,
     steps: int,
     batch_size: int | None = None,
     shuffle: bool = True,
     every: int = 100,
-    validate: Callable[[Train], dict[str, float]] | None = None,
+    validate: Callable[[Any], dict[str, float]] | None = None,
     monitor: str = "loss",
     highest: bool = False,
     patience: int | None = None,
@@ -56,7 +56,8 @@ def fit(
 
     Args:
       step: what `jaxnn.training.step` returned.
-      train: where to start; it is copied, and stays as it is.
+      train: where to start, a `Train` or a NamedTuple of several with their `step` and `key`; it is
+        copied, and stays as it is.
       batches: with batch_size, a pytree of arrays with rows first, which is put on the device and
         shuffled there; without, any iterable of batches.
       steps: the step to reach, counted from the very first, so that the same call resumes.
@@ -108,7 +109,7 @@ def fit(
         bar = stack.enter_context(_bar(progress, steps, int(train.step)))
         at, saved, pending = int(train.step), int(train.step), None
 
-        def settle(window, now: Train | None) -> dict:
+        def settle(window, now: Tree | None) -> dict:
             # Fetches a window's metrics, which waits for the device, and makes its row.
             end, metrics, rows = window
             row = {"step": end, "seconds": time.perf_counter() - began}
@@ -163,12 +164,15 @@ def write_history(path: Any, history: list[dict[str, float]]) -> None:
     Path(path).write_text("".join(json.dumps(row) + "\n" for row in history))
 
 
-def _copy(train: Train) -> Train:
+def _copy(train: Tree) -> Tree:
     return jax.tree.map(jnp.copy, train)
 
 
-def _light(train: Train) -> Train:
-    return train._replace(opt_state=())
+def _light(train: Tree) -> Tree:
+    def light(node):
+        return node._replace(opt_state=()) if isinstance(node, Train) else node
+
+    return jax.tree.map(light, train, is_leaf=lambda node: isinstance(node, Train))
 
 
 def _better(row: dict, monitor: str, highest: bool, best: float | None) -> tuple[float, bool]:
