@@ -26,7 +26,7 @@ DIGITS_BAR, FACES_BAR = 0.55, 1.0  # of the error of as many principal component
 CODES, QUICK_CODES = (2, 4, 8, 16, 32, 64), (32,)
 WIDTHS, BATCH, STEPS, QUICK_STEPS = (512, 256), 128, 3000, 100
 HEIGHT, WIDTH = 56, 46
-FACE_WIDTH, FACE_DROP, FACE_BATCH, FACE_STEPS, QUICK_FACE_STEPS = 512, 0.3, 40, 1000, 20
+FACE_WIDTH, FACE_DROP, FACE_BATCH, FACE_STEPS, QUICK_FACE_STEPS = 512, 0.3, 40, 1500, 20
 
 
 def warped(key: jax.Array, x: jax.Array) -> jax.Array:

@@ -14,6 +14,8 @@ without them this part is left out.
 Gatys, Ecker and Bethge, Image style transfer using convolutional neural networks, 2016.)
 """
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,7 +128,7 @@ def run(options: Options) -> Result:
     pictures = {"translation": picture(shown, before, float(found.mean()))}
     painted = painting.paint(options)
     if painted is None:
-        print(painting.ABSENT)
+        print(painting.ABSENT, file=sys.stderr)
     else:
         metrics |= painted.metrics
         pictures["painting"] = painted.picture

@@ -59,8 +59,8 @@ def recurrent(
         if fused is not None and project is not None:
             jax.eval_shape(project, params, x)  # what it refuses, it names with the true shapes
         once = apart if fused is None else fused(params)
-        # What matmuls gave is kept for the gradient and all else is computed anew: it is cheaper
-        # than to write and read it, and a third of the memory.
+        # What matmuls gave is kept for the gradient and all else is computed anew, in as much time
+        # as it takes to write and read it, and with less than half of the memory.
         kept = jax.checkpoint_policies.dots_saveable
         return _scan(jax.checkpoint(once, prevent_cse=False, policy=kept), memory, x, mask)
 

@@ -1,5 +1,6 @@
 """Eight fake devices, fast compiles and one random key, set before JAX is first used."""
 
+import itertools
 import os
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -13,6 +14,21 @@ import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
+
+
+TESTS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def few_programs():
+    """Drops compiled programs now and then.
+
+    Each holds memory maps, of which Linux gives a process 65530: thousands of programs use them
+    up, and the next compilation ends the process.
+    """
+    yield
+    if next(TESTS) % 200 == 0:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def told(*shape: int) -> Callable:
     return lambda key, dtype: (jax.random.normal(key, (8, *shape), dtype), jnp.arange(8)[::-1])
 
 
+KINK = {6: "an input of a rectifier lies within the step of a finite difference from zero"}
 WHOLE = {8: "runs backwards from the last step, and so takes whole sequences"}
 HARD = {6: "the code passes its gradient on as it is, whatever its choice of a vector"}
 HALF = {6: "computes in bfloat16, too coarse for finite differences"}
@@ -251,7 +252,9 @@ ENTRIES = {
     "unet": Entry(lambda: nn.unet(8, widths=(8, 8)), features(4, 4, 8)),
     "detector": Entry(lambda: nn.detector(8, nn.conv(8, 2, stride=2), width=8), features(4, 4, 8)),
     "video_resnet": Entry(
-        lambda: nn.video_resnet(8, (1,), width=8, factored=True, small=True), features(2, 3, 3, 8)
+        lambda: nn.video_resnet(8, (1,), width=8, factored=True, small=True),
+        features(2, 3, 3, 8),
+        KINK,
     ),
     # nets: adversarial
     "dcgan_generator": Entry(lambda: nn.dcgan_generator(8, width=8), features(8)),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import backends, chart, timing, ways
+from benchmarks import backends, chart, networks, timing, ways
 from jaxnn.training import planning
 
 CASE = ways.Case((4, 8, 8, 2), 8, 24)  # five steps cross an epoch
@@ -21,7 +21,7 @@ def test_all_are_listed_with_their_question(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(command.listing())
     assert "timing" not in command.listing()
-    assert lines[0].endswith("on every backend and in every way?")
+    assert lines[0].endswith("on every backend and, for a dense network, in every way?")
 
 
 def test_unknown_name_suggests_the_nearest(capsys):
@@ -109,7 +109,7 @@ def test_what_is_compiled_is_never_said_to_run(monkeypatch):
     told = {name: backends.absent(name, quick=False) for name in ("gpu", "tpu")}
     report = {"jax": "", "machine": "", "matmul_gflops": {}, "rows": [], "quick": False}
     lines = backends.text({**report, "absent": told, "checks": []})
-    assert lines.count("compiled, not run") == len(backends.STEPS)
+    assert lines.count("compiled, not run") == len(backends.STEPS) + len(networks.NETWORKS)
     assert "gpu: absent here; pip install 'jaxnn[cuda]' brings it." in lines
     assert "To compile for it without one: pip install it" in lines
 

@@ -25,13 +25,17 @@ SANE = {
     "neuron": {"accuracy": 0.8, "train_accuracy": 0.85},
     "regression": {"r2": 0.35},
     "classification": {"accuracy": 0.8},
+    "anomaly": {"auroc": 0.9},
     "capsule": {"accuracy": 0.5, "baseline_value": 0.6},
+    "compression": {"digits_mse_pca_32": 0.015, "faces_mse_pca_32": 0.005},
+    "denoising": {"psnr": 18.0},
     "detection": {"baseline_value": 0.05},
     "recognition": {"accuracy": 0.4},
     "video": {"psnr": 32.0, "way_accuracy_by_light": 0.5},
     "generation": {"baseline_value": 0.6, "gaussian_frechet_distance": 1.0},
     "style": {"baseline_value": 0.15, "reader_accuracy": 0.6},
-    "synthetic": {"breast_cancer_accuracy": 0.55, "breast_cancer_real_accuracy": 0.9},
+    "variational": {"nats_saved": 20.0},
+    "synthetic": {"breast_cancer_real_accuracy": 0.9},
 }
 RECORD = {
     "example": str,
@@ -93,7 +97,7 @@ def test_list_is_read_off_the_files(fake, capsys):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("neurn", "the nearest is neuron"), ("zzz", "there are classification, neuron, regression")],
+    [("neurn", "the nearest is neuron"), ("zzz", "there are anomaly, capsule, classification")],
 )
 def test_unknown_example_suggests(name, said, capsys):
     assert main([name, "--quick"]) == 2
