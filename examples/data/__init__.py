@@ -3,6 +3,7 @@
 No seed of a run moves a split: what is compared is compared on the same rows.
 """
 
+from examples.data.fetched import fetched
 from examples.data.images import digits, faces, fashion, small_digits
 from examples.data.photographs import photographs
 from examples.data.scenes import Scenes, pasted_digits
@@ -20,6 +21,7 @@ __all__ = [
     "digits",
     "faces",
     "fashion",
+    "fetched",
     "pasted_digits",
     "petals",
     "photographs",

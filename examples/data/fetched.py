@@ -1,0 +1,75 @@
+"""Files that no package ships, each fetched once from its home and checked.
+
+They are kept in the folder that JAXNN_DATA names, else in the cache of the system's user. Where
+there is no network, put the file there by hand.
+"""
+
+import os
+from pathlib import Path
+
+from examples.data.split import need
+
+GITHUB = "https://raw.githubusercontent.com"
+MULTI30K = f"{GITHUB}/multi30k/dataset/master/data/task1/raw"
+HOMES = {
+    "hutto_ICWSM_2014.tar.gz": (
+        f"{GITHUB}/cjhutto/vaderSentiment/master/additional_resources/hutto_ICWSM_2014.tar.gz",
+        "d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa",
+    ),
+    "tinyshakespeare.txt": (
+        f"{GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+    "multi30k/test_2016_flickr.de.gz": (
+        f"{MULTI30K}/test_2016_flickr.de.gz",
+        "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
+    ),
+    "multi30k/test_2016_flickr.en.gz": (
+        f"{MULTI30K}/test_2016_flickr.en.gz",
+        "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
+    ),
+    "multi30k/train.de.gz": (
+        f"{MULTI30K}/train.de.gz",
+        "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
+    ),
+    "multi30k/train.en.gz": (
+        f"{MULTI30K}/train.en.gz",
+        "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+    ),
+    "multi30k/val.de.gz": (
+        f"{MULTI30K}/val.de.gz",
+        "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
+    ),
+    "multi30k/val.en.gz": (
+        f"{MULTI30K}/val.en.gz",
+        "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+    ),
+    # An archive made anew at each download: its members are checked by who reads them.
+    "free-spoken-digit-dataset.zip": (
+        "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip",
+        None,
+    ),
+}
+
+
+def fetched(name: str) -> Path:
+    """The path of a file of HOMES, which is downloaded where it is not there yet.
+
+    Raises:
+      ImportError: where pooch is absent, with the command that installs it.
+      OSError: where the file is damaged, or cannot be had: with its name, its URL and JAXNN_DATA.
+    """
+    url, digest = HOMES[name]
+    pooch = need("pooch")
+    path = Path(os.environ.get("JAXNN_DATA") or pooch.os_cache("jaxnn")) / name
+    known = None if digest is None else f"sha256:{digest}"
+    mend = f"put {url} there as {name}, or set JAXNN_DATA to the folder that holds {name}."
+    if path.exists():
+        if digest is not None and pooch.file_hash(path) != digest:
+            raise OSError(f"{path} is damaged, its SHA-256 is not {digest}: {mend}")
+        return path
+    try:
+        return Path(pooch.retrieve(url, known, path.name, path.parent))
+    except Exception as error:  # each of pooch's transports has its own kinds
+        why = type(error).__name__
+        raise OSError(f"{path} is absent and could not be downloaded ({why}): {mend}") from error
