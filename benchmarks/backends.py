@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks import chart as charts
 from benchmarks import networks, timing, ways
-from benchmarks.peers import sizes
 from benchmarks.ways import Case
 from jaxnn.training import planning
 
@@ -53,7 +52,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "jax": jax.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "devices": {name: at.device_kind for name, at in devices.items() if at is not None},
-        "flops": {at.title: flops(at) for at in (*STEPS, *networks.NETWORKS)},
+        "flops": {at.title: flops(at) for at in (*STEPS, *tried(quick))},
         "matmul_gflops": roofs,
         "rows": rows,
         "absent": {name: absent(name, quick) for name, at in devices.items() if at is None},
@@ -69,6 +68,11 @@ def device(backend: str) -> Any:
         return None
 
 
+def tried(quick: bool) -> tuple[networks.Network, ...]:
+    """The networks beside the dense ones."""
+    return networks.QUICK if quick else networks.NETWORKS
+
+
 def check(metric: str, value: float, bar: float, higher_is_better: bool = False) -> dict[str, Any]:
     """A value against its bar, as it stands in the report."""
     return {"metric": metric, "value": value, "bar": bar, "higher_is_better": higher_is_better}
@@ -76,7 +80,7 @@ def check(metric: str, value: float, bar: float, higher_is_better: bool = False)
 
 def flops(at: Case | networks.Network) -> int:
     """Floating-point operations that a step needs."""
-    return ways.flops(at) if isinstance(at, Case) else sizes.flops(at.title)
+    return ways.flops(at) if isinstance(at, Case) else networks.flops(at)
 
 
 def there(case: Case, way: str, dtype: str, backend: str, quick: bool) -> bool:
@@ -106,7 +110,7 @@ def one(backend: str, quick: bool) -> tuple[list[dict], float, list[dict]]:
         # Accelerators shorten float32 inside matmuls; for the comparison they may not.
         with jax.default_matmul_precision(None if backend == "cpu" else "highest"):
             agree(case, built)
-    for network in networks.NETWORKS:
+    for network in tried(quick):
         note(f"{backend}: {network.title}: does it agree?")
         with jax.default_matmul_precision(None if backend == "cpu" else "highest"):
             runs = {dtype: networks.steps(network, DTYPES[dtype]) for dtype in DTYPES}

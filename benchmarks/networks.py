@@ -1,7 +1,7 @@
 """A training step of one network of each family, for every backend and dtype.
 
-Each is built in `benchmarks/peers/layers_in_jaxnn.py`, as it is when it runs beside other
-frameworks.
+Each is built in `benchmarks/peers/layers_in_jaxnn.py` or `nets_in_jaxnn.py`, as it is when it runs
+beside other frameworks.
 """
 
 import time
@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-import jaxnn as nn
-from benchmarks.peers import layers_in_jaxnn, sizes
+from benchmarks.peers import layers_in_jaxnn, net_sizes, nets_in_jaxnn, sizes
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}  # of the loss
 CHECKED = 3  # steps until the losses are compared
@@ -28,18 +27,31 @@ class Network(NamedTuple):
     steps: int
 
 
-NETWORKS = Network(sizes.CNN, 10), Network(sizes.LSTM, 20), Network(sizes.GPT, 5)
+QUICK = Network(sizes.CNN, 10), Network(sizes.LSTM, 20), Network(sizes.GPT, 5)
+NETWORKS = (
+    *QUICK,
+    Network(net_sizes.VAE, 20),
+    Network(net_sizes.DCGAN, 4),
+    Network(net_sizes.CAPSNET, 4),
+)
 
 
-def begin(network: Network, dtype: Any) -> tuple[Callable, nn.training.Train, Any]:
+def begin(network: Network, dtype: Any) -> tuple[Callable, Any, Any]:
     """The jitted step, where it starts, and its batch."""
+    if network.title in nets_in_jaxnn.OWN:
+        return nets_in_jaxnn.OWN[network.title](dtype)
     return layers_in_jaxnn.begin(task(network, dtype))
 
 
 def task(network: Network, dtype: Any) -> layers_in_jaxnn.Task:
     """The net, computed in dtype, its loss and its batch."""
-    made = layers_in_jaxnn.NETS[network.title]()
-    return made if dtype == jnp.float32 else made._replace(net=nn.with_dtype(made.net, dtype))
+    made = (layers_in_jaxnn.NETS | nets_in_jaxnn.NETS)[network.title]()
+    return made._replace(net=nets_in_jaxnn.within(made.net, dtype))
+
+
+def flops(network: Network) -> int:
+    """Floating-point operations that a step needs."""
+    return (net_sizes if network.title in net_sizes.ROWS else sizes).flops(network.title)
 
 
 def steps(network: Network, dtype: Any) -> Callable[[int], np.ndarray]:
@@ -87,10 +99,13 @@ def by_hand(network: Network, count: int) -> np.ndarray:
 def agree(network: Network, built: dict[str, Callable[[int], np.ndarray]]) -> None:
     """Compares the losses of each dtype with those of a scan by hand in float32.
 
+    Those of a net with a step of its own are compared with that step in float32.
+
     Raises:
       ValueError: where one differs by more than rounding.
     """
-    wanted = by_hand(network, CHECKED)
+    own = network.title in nets_in_jaxnn.OWN
+    wanted = built["float32"](CHECKED) if own else by_hand(network, CHECKED)
     for dtype, run in built.items():
         off = np.max(np.abs(run(CHECKED) - wanted) / np.abs(wanted))
         if not off <= TOLERANCE[dtype]:

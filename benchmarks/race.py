@@ -17,7 +17,13 @@ from typing import Any
 from benchmarks import timing
 
 OURS = "jaxnn"
-FRAMEWORKS = {OURS: "jaxnn", "Flax NNX": "flax", "Equinox": "equinox", "PyTorch": "torch"}
+FRAMEWORKS = {
+    OURS: "jaxnn",
+    "Flax NNX": "flax",
+    "Equinox": "equinox",
+    "PyTorch": "torch",
+    "torch.compile": "torch_compiled",
+}
 JAX_PEERS = ("Flax NNX", "Equinox")
 INSTALL = "pip install 'jaxnn[peers]'"
 MATMUL = (1024, 1536)  # sizes that are tried for the machine's own rate
@@ -69,14 +75,14 @@ def race(benchmark: str, titles: Sequence[str], rounds: int, turn: float) -> dic
       within a round, parameters, and seconds until the first step was done; "rates": the matmul
       rate in flop/s by case; "absent": frameworks that are not installed.
     """
-    there = {each: m for each, m in FRAMEWORKS.items() if importlib.util.find_spec(m)}
+    modules = {each: f"benchmarks.peers.{benchmark}_in_{m}" for each, m in FRAMEWORKS.items()}
+    modules = {each: m for each, m in modules.items() if importlib.util.find_spec(m)}
+    there = {each: m for each, m in modules.items() if installed(each)}
     rows, rates = [], {}
     with ExitStack() as stack:
         asks: dict[str, tuple[list[str], Ask]] = {}
         for framework, module in there.items():
-            name = f"benchmarks.peers.{benchmark}_in_{module}"
-            if importlib.util.find_spec(name):
-                asks[framework] = stack.enter_context(worker(name.rpartition(".")[2]))
+            asks[framework] = stack.enter_context(worker(module.rpartition(".")[2]))
         for title in titles:
             print(f"{title}: {', '.join(there)}", file=sys.stderr)
             taken, facts, rates[title] = one(title, asks, rounds, turn)
@@ -84,8 +90,13 @@ def race(benchmark: str, titles: Sequence[str], rounds: int, turn: float) -> dic
     return {
         "rows": rows,
         "rates": rates,
-        "absent": [each for each in FRAMEWORKS if each not in there],
+        "absent": [each for each in modules if each not in there],
     }
+
+
+def installed(framework: str) -> bool:
+    """Whether there is the library that a framework's module is named after."""
+    return importlib.util.find_spec(FRAMEWORKS[framework].partition("_")[0]) is not None
 
 
 def one(title: str, asks: Mapping[str, tuple[list[str], Ask]], rounds: int, turn: float):

@@ -1,6 +1,9 @@
 """Neural networks as named pairs of pure functions over pytrees."""
 
-from jaxnn import augmentation, training
+from jaxnn import augmentation, interop, training
+
+# Generation: the most likely
+from jaxnn.beam import Beams, beam_search
 
 # Combinators
 from jaxnn.combine import ensemble, remat, repeat, with_dtype
@@ -10,6 +13,9 @@ from jaxnn.core import Cell, Layer, cast, lift
 
 # Flows
 from jaxnn.flow import add, concatenate, parallel, residual, serial, wire
+
+# Generation: drawn
+from jaxnn.generation import Generated, generate
 
 # Looking inside
 from jaxnn.inspection import rows, summary, taps
@@ -26,7 +32,9 @@ from jaxnn.layers.dense import dense
 
 # Layers: tokens and their positions
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
+from jaxnn.layers.feed_forward import feed_forward
 from jaxnn.layers.linear_recurrent import linear_scan, lru, min_gru, min_lstm
+from jaxnn.layers.lora import lora, merge_lora
 from jaxnn.layers.lstm import conv_lstm, lstm
 from jaxnn.layers.neuron import init_neuron, linear, neuron, weighted_sum
 
@@ -44,6 +52,9 @@ from jaxnn.layers.pool import (
 from jaxnn.layers.reparam import spectral_norm, weight_norm
 from jaxnn.layers.reshape import flatten, pixel_shuffle, upsample
 from jaxnn.layers.rotary import alibi_slopes, rotary
+
+# Layers: sound
+from jaxnn.layers.spectrum import log_mel, mel_filters, spec_augment
 
 # Losses and metrics
 from jaxnn.losses import accuracy, mse
@@ -85,6 +96,9 @@ from jaxnn.nets.capsule import (
 )
 from jaxnn.nets.capsule_decoder import capsule_decoder, mask_capsules
 from jaxnn.nets.cnn import convnext, lenet, resnet, unet
+
+# Networks: labels without alignment
+from jaxnn.nets.ctc import ctc_align, ctc_beam, ctc_greedy, ctc_labels, edit_distance
 from jaxnn.nets.dcgan import (
     conditional,
     dcgan_discriminator,
@@ -93,6 +107,7 @@ from jaxnn.nets.dcgan import (
     projection_discriminator,
 )
 from jaxnn.nets.detection import Prediction, detect, detection_loss, detector, focal_loss
+from jaxnn.nets.encoder_decoder import EncoderDecoder, encoder_decoder
 from jaxnn.nets.fidelity import frechet_distance, manifold_precision_recall
 from jaxnn.nets.matrix_capsule import (
     matrix_capsnet,
@@ -105,6 +120,9 @@ from jaxnn.nets.matrix_capsule import (
 # Networks
 from jaxnn.nets.mlp import mlp
 
+# Networks: pretrained
+from jaxnn.nets.pretrained import net_arguments
+
 # Networks: autoencoders of a drawn or chosen code
 from jaxnn.nets.quantized import (
     Quantized,
@@ -113,6 +131,20 @@ from jaxnn.nets.quantized import (
     quantized_loss,
     vector_quantizer,
 )
+
+# Networks: recurrent
+from jaxnn.nets.rnn import (
+    attention_decoder,
+    linear_rnn,
+    pool_steps,
+    rnn,
+    rnn_classifier,
+    rnn_language_model,
+    rnn_tagger,
+    seq2seq,
+)
+from jaxnn.nets.text import language_model, text_encoder
+from jaxnn.nets.transformer import transformer, transformer_block
 from jaxnn.nets.variational import (
     Latent,
     bernoulli_log_likelihood,
@@ -143,7 +175,10 @@ from jaxnn.tree import decayed, freeze, labels, mask, nbytes, size
 __version__ = "0.1.0"
 
 __all__ = [
+    "Beams",
     "Cell",
+    "Generated",
+    "EncoderDecoder",
     "Latent",
     "Layer",
     "Objects",
@@ -155,10 +190,12 @@ __all__ = [
     "add",
     "alibi_slopes",
     "attention",
+    "attention_decoder",
     "augmentation",
     "autoencoder",
     "avg_pool",
     "batch_norm",
+    "beam_search",
     "bernoulli_log_likelihood",
     "bidirectional",
     "capsnet",
@@ -176,6 +213,10 @@ __all__ = [
     "conv_transpose",
     "convnext",
     "cross_attention",
+    "ctc_align",
+    "ctc_beam",
+    "ctc_greedy",
+    "ctc_labels",
     "dcgan_discriminator",
     "dcgan_features",
     "dcgan_generator",
@@ -188,10 +229,13 @@ __all__ = [
     "detector",
     "drop_path",
     "dropout",
+    "edit_distance",
     "elbo",
     "elman",
     "embedding",
+    "encoder_decoder",
     "ensemble",
+    "feed_forward",
     "flatten",
     "focal_loss",
     "frechet_distance",
@@ -201,6 +245,7 @@ __all__ = [
     "gaussian_log_likelihood",
     "gaussian_noise",
     "generalized_iou",
+    "generate",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
@@ -208,18 +253,23 @@ __all__ = [
     "importance_bound",
     "init_neuron",
     "instance_norm",
+    "interop",
     "jacobian_norm",
     "kl_divergence",
     "kl_sparsity",
     "l1_sparsity",
     "labels",
+    "language_model",
     "layer_norm",
     "learned_positions",
     "lenet",
     "length_mask",
     "lift",
     "linear",
+    "linear_rnn",
     "linear_scan",
+    "log_mel",
+    "lora",
     "lru",
     "lstm",
     "manifold_precision_recall",
@@ -230,12 +280,15 @@ __all__ = [
     "matrix_capsules",
     "max_pool",
     "mean_average_precision",
+    "mel_filters",
+    "merge_lora",
     "mgu",
     "min_gru",
     "min_lstm",
     "mlp",
     "mse",
     "nbytes",
+    "net_arguments",
     "neuron",
     "non_maximum_suppression",
     "pack_objects",
@@ -243,6 +296,7 @@ __all__ = [
     "parallel",
     "perplexity",
     "pixel_shuffle",
+    "pool_steps",
     "primary_capsules",
     "primary_matrix_capsules",
     "projection_discriminator",
@@ -255,20 +309,29 @@ __all__ = [
     "residual",
     "resnet",
     "rms_norm",
+    "rnn",
+    "rnn_classifier",
+    "rnn_language_model",
+    "rnn_tagger",
     "rotary",
     "route_by_agreement",
     "route_by_em",
     "rows",
+    "seq2seq",
     "serial",
     "sinusoidal_positions",
     "size",
+    "spec_augment",
     "spectral_norm",
     "spread_loss",
     "squash",
     "stack",
     "summary",
     "taps",
+    "text_encoder",
     "training",
+    "transformer",
+    "transformer_block",
     "unet",
     "unroll",
     "upsample",

@@ -33,7 +33,9 @@ from jaxnn.core import (
 def repeat(layer: Any, n: int) -> Net:
     """The same layer n times in a row, each with params of its own, as one scan over depth.
 
-    Params, state and carry gain a leading axis of length n; compile time does not grow with n.
+    Params and state gain a leading axis of length n; compile time does not grow with n. A cell
+    carries a tuple of n, and a chunk of one step goes from one to the next without the scan, which
+    would copy all params and all carries at every step.
 
     Raises:
       ValueError: where n < 1, or where the output differs from the input in shape or dtype.
@@ -55,7 +57,7 @@ def repeat(layer: Any, n: int) -> Net:
         return params, state
 
     def carry(params, x):
-        return jax.vmap(lambda p: fresh(child, p, x), axis_size=n)(params)
+        return _apart(jax.vmap(lambda p: fresh(child, p, x), axis_size=n)(params), n)
 
     def apply(params, state, x, *, key=None, train=False):
         memory, x = x
@@ -67,9 +69,20 @@ def repeat(layer: Any, n: int) -> Net:
             same(x, y, unequal)
             return y, (memory, state)
 
+        cell = isinstance(child, Cell)
+        if cell and (not isinstance(memory, tuple) or len(memory) != n):
+            raise ValueError(f"repeat of {n} takes the carry of cell.carry(params, x), a tuple.")
         with at("repeat", None, child, x):
+            if cell and jax.tree.leaves(x)[0].shape[1] == 1:
+                once, afters = jax.jit(body), []  # traced once for all
+                for before in zip(_apart((params, state), n), memory, range(n), strict=True):
+                    x, after = once(x, (*before[0], *before[1:]))
+                    afters.append(after)
+                memory, states = zip(*afters, strict=True)
+                return (memory, x), _stacked(states)
+            memory = _stacked(memory) if cell else ()
             y, (memory, state) = jax.lax.scan(body, x, (params, state, memory, jnp.arange(n)))
-        return (memory, y), state
+        return (_apart(memory, n) if cell else (), y), state
 
     return close("repeat", init, carry, apply, child)
 
@@ -154,6 +167,15 @@ def with_dtype(layer: Any, dtype: Any) -> Net:
 def _members(child: Layer | Cell, n: int, key, x):
     """Params and state of n members, stacked; member i has the i-th branch of the key."""
     return jax.vmap(lambda i: child.init(branch(key, i), x))(jnp.arange(n))
+
+
+def _apart(tree: Tree, n: int) -> tuple:
+    """n trees of a tree with a leading axis of n."""
+    return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(n))
+
+
+def _stacked(trees: tuple) -> Tree:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def _once(child: Layer | Cell, params, state, x) -> Tree:

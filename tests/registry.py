@@ -78,6 +78,7 @@ def told(*shape: int) -> Callable:
 KINK = {6: "an input of a rectifier lies within the step of a finite difference from zero"}
 WHOLE = {8: "runs backwards from the last step, and so takes whole sequences"}
 HARD = {6: "the code passes its gradient on as it is, whatever its choice of a vector"}
+TOKENS = {9: "tokens say nothing of a dtype, so their vectors are float32 whatever is beside them"}
 HALF = {6: "computes in bfloat16, too coarse for finite differences"}
 
 ENTRIES = {
@@ -204,6 +205,44 @@ ENTRIES = {
         lambda: cross_attention(2, dropout=0.3),
         lambda key, dtype: (features(3, 8)(key, dtype), *masked(5, 8)(key, dtype)),
     ),
+    # transformers
+    "feed_forward": Entry(
+        lambda: nn.feed_forward(16, activation=jax.nn.silu, gated=True, dropout=0.3),
+        features(6, 8),
+    ),
+    "transformer_block with a memory": Entry(
+        lambda: nn.transformer_block(2, 16, causal=True, cross=True, pre_norm=False, dropout=0.3),
+        lambda key, dtype: (features(6, 8)(key, dtype), *masked(5, 16)(key, dtype)),
+    ),
+    "transformer cached": Entry(
+        lambda: nn.transformer(2, 2, 8, causal=True, window=3, capacity=6, dropout=0.3, remat=True),
+        masked(6, 8),
+    ),
+    "language_model": Entry(
+        lambda: nn.language_model(16, 8, 2, 2, positions="sinusoidal", tied=False, dropout=0.3),
+        tokens(6),
+    ),
+    "language_model cached": Entry(
+        lambda: nn.language_model(16, 8, 2, 2, length=8, capacity=8), tokens(6)
+    ),
+    "text_encoder": Entry(
+        lambda: nn.text_encoder(16, 8, 2, 2, length=8, dropout=0.3),
+        lambda key, dtype: (
+            tokens(6)(key, dtype),
+            masked(6)(key, dtype)[1],
+            tokens(6, vocabulary=2)(key, dtype),
+        ),
+    ),
+    "encoder_decoder": Entry(
+        lambda: nn.encoder_decoder(16, 8, 1, 2, dropout=0.3).net,
+        lambda key, dtype: (tokens(5)(key, dtype), masked(5)(key, dtype)[1], tokens(6)(key, dtype)),
+    ),
+    "lora": Entry(
+        lambda: nn.lora(
+            nn.repeat(nn.mlp(16, 8), 2), 2, alpha=4.0, b_init=jax.nn.initializers.normal()
+        ),
+        features(8),
+    ),
     # convolutions, pools and reshapes
     "conv": Entry(lambda: nn.conv(8, 3), features(5, 4, 8)),
     "conv of one axis": Entry(lambda: nn.conv(8, 3, padding="CAUSAL", dilation=2), features(6, 8)),
@@ -235,9 +274,39 @@ ENTRIES = {
     "upsample, linear": Entry(lambda: nn.upsample((3, 2), "linear"), features(3, 2, 8)),
     "pixel_shuffle": Entry(lambda: nn.pixel_shuffle(2), features(3, 2, 8)),
     "flatten": Entry(nn.flatten, features(3, 2, 8)),
+    # sound
+    "log_mel": Entry(
+        lambda: nn.serial(nn.log_mel(8, 800, window=24, hop=16, size=32), nn.dense(8)), features(72)
+    ),
     # nets
     "mlp": Entry(lambda: nn.mlp(16, 16, 8), features(8)),
     "mlp of tanh": Entry(lambda: nn.mlp(16, 8, activation=jax.nn.tanh), features(8)),
+    # nets: recurrent
+    "rnn": Entry(
+        lambda: nn.rnn(elman, 8, 2, bidirectional=True, dropout=0.3, norm=layer_norm),
+        masked(6, 8),
+        WHOLE,
+    ),
+    "linear_rnn": Entry(lambda: nn.linear_rnn(8, 2, cell=min_gru, dropout=0.3), masked(6, 8)),
+    "rnn_tagger": Entry(lambda: nn.rnn_tagger(elman(8), 8, dropout=0.3), masked(6, 8)),
+    "rnn_classifier": Entry(
+        lambda: nn.rnn_classifier(gru(8), 8, pool="mean", dropout=0.3), lengths(6, 8)
+    ),
+    "rnn_language_model": Entry(
+        lambda: nn.rnn_language_model(elman(8), 16, 8, dropout=0.3), tokens(6)
+    ),
+    "attention_decoder": Entry(
+        lambda: nn.attention_decoder(elman(8), 16, 8, dropout=0.3),
+        lambda key, dtype: (tokens(6)(key, dtype), *masked(6, 8)(key, dtype)),
+        {8: "the memory is given whole with each chunk"} | TOKENS,
+    ),
+    "seq2seq": Entry(
+        lambda: nn.seq2seq(
+            sequence.unroll(sequence.stack(embedding(16, 8), elman(8))),
+            nn.attention_decoder(elman(8), 16, 8),
+        ),
+        lambda key, dtype: (tokens(5)(key, dtype), jnp.arange(8) % 7, tokens(6)(key, dtype)),
+    ),
     # nets: images and video
     "lenet": Entry(lambda: nn.lenet(8, widths=(8, 8, 16, 8)), features(12, 12, 1)),
     "resnet": Entry(

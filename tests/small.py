@@ -1,7 +1,10 @@
 """Small layers with each kind of memory, made for the tests."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnn import Cell, Layer, core
 
@@ -53,3 +56,11 @@ def decay() -> Cell:
         return (h, jnp.swapaxes(y, 0, 1)), ()
 
     return Cell(init, carry, apply)
+
+
+def drawn_params(net: Any, x: Any) -> Any:
+    """Params as after training, none of them zero or one, and nothing compiled for them."""
+    shapes, _ = jax.eval_shape(net.init, jax.random.key(0), x)
+    rng = np.random.default_rng(0)
+    draw = lambda leaf: jnp.asarray(0.3 * rng.normal(size=leaf.shape), leaf.dtype)  # noqa: E731
+    return jax.tree.map(draw, shapes)

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+import jaxnn as nn
 from benchmarks import __main__ as command
-from benchmarks import depth, layers, networks, race
-from benchmarks.peers import layers_in_jaxnn, sizes
+from benchmarks import backends, depth, layers, networks, race
+from benchmarks.peers import layers_in_jaxnn, net_sizes, nets_in_jaxnn, sizes
 from jaxnn import inspection
 
 
@@ -93,6 +94,28 @@ def test_operations_are_those_of_the_forward_pass(title):
     # An LSTM takes its bias as one more feature.
     assert first + others <= counted <= 1.01 * (first + others)
     assert sizes.flops(title) == 4 * first + 6 * others
+
+
+@pytest.mark.parametrize(
+    ("make", "shapes", "adds"),
+    [
+        (lambda: nets_in_jaxnn.capsnet().net, [(64, 28, 28, 1)], net_sizes.CAPSNET),
+        (nets_in_jaxnn.coder, [(128, 784), (128, 1, 20)], net_sizes.VAE),
+        (lambda: nn.dcgan_generator(28), [(64, 64)], net_sizes.GENERATOR),
+        (nn.dcgan_discriminator, [(64, 28, 28, 1)], net_sizes.DISCRIMINATOR),
+    ],
+)
+def test_operations_of_the_nets_of_pictures_are_those_of_the_forward_pass(make, shapes, adds):
+    x = tuple(jax.ShapeDtypeStruct(shape, jax.numpy.float32) for shape in shapes)
+    counted = inspection.rows(make(), x if len(x) > 1 else x[0])[-1].macs
+    assert sum(net_sizes.MULTIPLY_ADDS.get(adds, adds)) == counted
+
+
+def test_a_net_with_a_step_of_its_own_takes_it_in_every_dtype():
+    network = networks.Network(net_sizes.VAE, 2)
+    runs = {name: networks.steps(network, dtype) for name, dtype in backends.DTYPES.items()}
+    networks.agree(network, runs)
+    assert networks.flops(network) == net_sizes.flops(net_sizes.VAE)
 
 
 def test_a_network_that_steps_otherwise_is_caught():

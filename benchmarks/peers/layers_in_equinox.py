@@ -128,10 +128,10 @@ class Gpt(eqx.Module):
     norm: Any
     head: Any
 
-    def __init__(self, time):
+    def __init__(self, time, depth):
         self.tokens = eqx.nn.Embedding(65, 128, key=next(KEYS))
         self.positions = 0.02 * jax.random.normal(next(KEYS), (time, 128))
-        self.blocks = [Transformer() for _ in range(4)]
+        self.blocks = [Transformer() for _ in range(depth)]
         self.norm, self.head = eqx.nn.LayerNorm(128), eqx.nn.Linear(128, 65, key=next(KEYS))
 
     def __call__(self, x):
@@ -141,8 +141,8 @@ class Gpt(eqx.Module):
         return jax.vmap(self.head)(jax.vmap(self.norm)(x))
 
 
-def gpt(batch: int, time: int):
-    return trained(Gpt(time), cross_entropy, *sizes.tokens(batch, time, 65))
+def gpt(batch: int, time: int, depth: int = 4):
+    return trained(Gpt(time, depth), cross_entropy, *sizes.tokens(batch, time, 65))
 
 
 CASES = {

@@ -116,10 +116,10 @@ class Transformer(nnx.Module):
 
 
 class Gpt(nnx.Module):
-    def __init__(self, time, rngs):
+    def __init__(self, time, depth, rngs):
         self.tokens = nnx.Embed(65, 128, rngs=rngs)
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs(), (time, 128)))
-        self.blocks = nnx.List([Transformer(rngs) for _ in range(4)])
+        self.blocks = nnx.List([Transformer(rngs) for _ in range(depth)])
         self.norm, self.head = nnx.LayerNorm(128, rngs=rngs), nnx.Linear(128, 65, rngs=rngs)
 
     def __call__(self, x):
@@ -130,8 +130,8 @@ class Gpt(nnx.Module):
         return self.head(self.norm(x))
 
 
-def gpt(batch: int, time: int):
-    return trained(Gpt(time, nnx.Rngs(0)), cross_entropy, *sizes.tokens(batch, time, 65))
+def gpt(batch: int, time: int, depth: int = 4):
+    return trained(Gpt(time, depth, nnx.Rngs(0)), cross_entropy, *sizes.tokens(batch, time, 65))
 
 
 CASES = {

@@ -88,7 +88,7 @@ def gru(batch: int = 32, time: int = 64):
     return Task(nn.unroll(nn.gru(128)), nn.mse, sizes.series(batch, time, 32, 128))
 
 
-def gpt(batch: int = 8, time: int = 128):
+def gpt(batch: int = 8, time: int = 128, depth: int = 4):
     def mlp():
         return nn.serial(nn.layer_norm(), nn.dense(512), jax.nn.gelu, nn.dense(128))
 
@@ -98,7 +98,7 @@ def gpt(batch: int = 8, time: int = 128):
 
     net = nn.serial(
         *(nn.embedding(65, 128), nn.learned_positions(time)),
-        *(block() for _ in range(4)),
+        *(block() for _ in range(depth)),
         *(nn.layer_norm(), nn.dense(65)),
     )
     return Task(nn.unroll(net), cross_entropy, sizes.tokens(batch, time, 65))

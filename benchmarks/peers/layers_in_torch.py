@@ -1,4 +1,4 @@
-"""The cases of `benchmarks/layers.py` in PyTorch, eager."""
+"""The cases of `benchmarks/layers.py` in PyTorch, eager; those of sequences compiled if asked."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,10 @@ from benchmarks.peers import sizes
 RATE, MOMENTUM = 1e-3, 0.9
 
 
-def trained(net: Any, loss: Callable, x: Any, y: Any) -> tuple[Callable[[int], None], int]:
+def trained(
+    net: Any, loss: Callable, x: Any, y: Any, compiled: bool = False
+) -> tuple[Callable[[int], None], int]:
+    net = torch.compile(net) if compiled else net
     optimizer = torch.optim.SGD(net.parameters(), RATE, MOMENTUM)
     x, y = torch.from_numpy(x), torch.from_numpy(y)
     y = y if y.is_floating_point() else y.long()
@@ -85,9 +88,9 @@ class Outputs(nn.Module):
         return self.net(x)[0]
 
 
-def recurrent(make: Any, batch: int, time: int):
+def recurrent(make: Any, batch: int, time: int, compiled: bool = False):
     net = Outputs(make(32, 128, batch_first=True))
-    return trained(net, fn.mse_loss, *sizes.series(batch, time, 32, 128))
+    return trained(net, fn.mse_loss, *sizes.series(batch, time, 32, 128), compiled)
 
 
 class Attention(nn.Module):
@@ -116,22 +119,22 @@ class Transformer(nn.Module):
 
 
 class Gpt(nn.Module):
-    def __init__(self, time: int):
+    def __init__(self, time: int, depth: int):
         super().__init__()
         self.tokens = nn.Embedding(65, 128)
         self.positions = nn.Parameter(0.02 * torch.randn(time, 128))
-        self.blocks = nn.Sequential(*(Transformer() for _ in range(4)))
+        self.blocks = nn.Sequential(*(Transformer() for _ in range(depth)))
         self.head = nn.Sequential(nn.LayerNorm(128), nn.Linear(128, 65))
 
     def forward(self, x):
         return self.head(self.blocks(self.tokens(x) + self.positions))
 
 
-def gpt(batch: int, time: int):
+def gpt(batch: int, time: int, depth: int = 4, compiled: bool = False):
     def loss(logits, y):
         return fn.cross_entropy(logits.flatten(0, 1), y.flatten())
 
-    return trained(Gpt(time), loss, *sizes.tokens(batch, time, 65))
+    return trained(Gpt(time, depth), loss, *sizes.tokens(batch, time, 65), compiled)
 
 
 CASES = {

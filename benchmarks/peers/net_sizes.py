@@ -14,6 +14,29 @@ ROWS = {LENET: 64, RESNET: 16, UNET: 8, DCGAN: 64, VAE: 128, CAPSNET: 64}
 
 LATENT, CODE = 64, 20  # numbers of noise of the DCGAN; of the autoencoder's code
 LEVELS = (32, 64, 128, 256)  # channels of the U-Net
+MULTIPLY_ADDS = {  # forward, of the first layer and of the others
+    VAE: (128 * 784 * 400, 128 * (400 * 40 + 20 * 400 + 400 * 784)),
+    CAPSNET: (
+        64 * 100 * 81 * 64,
+        64 * (36 * 25 * 64 * 64 + 288 * 8 * 160 + 4 * 288 * 160),
+    ),
+}
+GENERATOR = 64 * 64 * 6272, 64 * 49 * 128 * (16 * 64) + 64 * 196 * 64 * 16  # of the DCGAN
+DISCRIMINATOR = 64 * 196 * 16 * 64, 64 * (49 * 64 * 16 * 128 + 6272)
+
+
+def flops(title: str) -> int:
+    """Floating-point operations that a step needs, as `sizes.flops` counts them.
+
+    A step of both nets runs the generator twice, once without a gradient, and the discriminator
+    over real and made pictures, then over made ones for their gradient alone.
+    """
+    if title != DCGAN:
+        first, others = MULTIPLY_ADDS[title]
+        return 2 * (2 * first + 3 * others)
+    generator, discriminator = sum(GENERATOR), sum(DISCRIMINATOR)
+    without = GENERATOR[0] + 2 * DISCRIMINATOR[0]  # gradients of inputs that learn nothing
+    return 2 * (4 * generator + 8 * discriminator - without)
 
 
 def labelled(title: str) -> tuple[np.ndarray, np.ndarray]:

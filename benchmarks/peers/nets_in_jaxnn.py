@@ -29,21 +29,26 @@ def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[i
     return run, parameters
 
 
+def within(net: Any, dtype: Any) -> Any:
+    """The net computed in dtype."""
+    return net if dtype == jnp.float32 else nn.with_dtype(net, dtype)
+
+
 def lenet():
-    return begin(Task(nn.lenet(10), cross_entropy, net_sizes.labelled(net_sizes.LENET)))
+    return Task(nn.lenet(10), cross_entropy, net_sizes.labelled(net_sizes.LENET))
 
 
 def resnet():
     net = nn.resnet(10, 18, small=True)
-    return begin(Task(net, cross_entropy, net_sizes.labelled(net_sizes.RESNET)))
+    return Task(net, cross_entropy, net_sizes.labelled(net_sizes.RESNET))
 
 
 def unet():
-    return begin(Task(nn.unet(1, widths=net_sizes.LEVELS), nn.mse, net_sizes.maps()))
+    return Task(nn.unet(1, widths=net_sizes.LEVELS), nn.mse, net_sizes.maps())
 
 
-def dcgan():
-    nets = nn.dcgan_generator(28), nn.dcgan_discriminator()
+def dcgan(dtype: Any = jnp.float32):
+    nets = within(nn.dcgan_generator(28), dtype), within(nn.dcgan_discriminator(), dtype)
     adam = optax.adam(2e-4, b1=0.5)
     x = jnp.asarray(net_sizes.real())
     z = jax.ShapeDtypeStruct((len(x), net_sizes.LATENT), jnp.float32)
@@ -51,8 +56,12 @@ def dcgan():
     return nn.gan.step(nn.gan.losses(nets, net_sizes.LATENT), (adam, adam)), train, x
 
 
-def vae():
-    net = nn.variational(*nn.dense_coder(784, 2 * net_sizes.CODE, 400))
+def coder():
+    return nn.variational(*nn.dense_coder(784, 2 * net_sizes.CODE, 400))
+
+
+def vae(dtype: Any = jnp.float32):
+    net = within(coder(), dtype)
     loss = nn.variational_loss(net, net_sizes.CODE, nn.bernoulli_log_likelihood)
     adam, x = optax.adam(1e-3), jnp.asarray(net_sizes.binary())
     noise = jax.ShapeDtypeStruct((len(x), 1, net_sizes.CODE), jnp.float32)
@@ -63,15 +72,15 @@ def vae():
 def capsnet():
     reader = nn.capsnet(10, channels=64, stride=2, types=8, primary_kernel=5, primary_stride=1)
     net = nn.serial(reader, nn.capsule_lengths)
-    return begin(Task(net, nn.margin_loss, net_sizes.labelled(net_sizes.CAPSNET)))
+    return Task(net, nn.margin_loss, net_sizes.labelled(net_sizes.CAPSNET))
 
 
-STEPS = {
+NETS: dict[str, Callable[[], Task]] = {
     net_sizes.LENET: lenet,
     net_sizes.RESNET: resnet,
     net_sizes.UNET: unet,
-    net_sizes.DCGAN: dcgan,
-    net_sizes.VAE: vae,
     net_sizes.CAPSNET: capsnet,
 }
-CASES = {title: partial(stepped, start) for title, start in STEPS.items()}
+OWN: dict[str, Callable] = {net_sizes.DCGAN: dcgan, net_sizes.VAE: vae}  # steps of their own
+CASES = {title: partial(stepped, lambda make=make: begin(make())) for title, make in NETS.items()}
+CASES |= {title: partial(stepped, start) for title, start in OWN.items()}

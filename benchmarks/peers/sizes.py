@@ -11,6 +11,7 @@ GRU = "GRU 32 to 128, 64 steps, batch 32"
 LONG_GRU = "GRU 32 to 128, 1024 steps, batch 8"
 GPT = "GPT of 4 layers, 128 wide, 4 heads, 8 x 128 tokens"
 LONG_GPT = "GPT of 4 layers, 128 wide, 4 heads, 1 x 1024 tokens"
+DEEP_GPT = "GPT of 12 layers, 128 wide, 4 heads, 8 x 128 tokens"
 
 
 def images(batch: int, side: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,8 +43,8 @@ def flops(title: str) -> int:
     return 2 * (2 * first + 3 * others)
 
 
-def _gpt(batch: int, time: int) -> tuple[int, int]:
-    a_token = 4 * (12 * 128**2 + 128 * (time + 1)) + 65 * 128
+def _gpt(batch: int, time: int, depth: int = 4) -> tuple[int, int]:
+    a_token = depth * (12 * 128**2 + 128 * (time + 1)) + 65 * 128
     return 0, batch * time * a_token
 
 
@@ -61,4 +62,5 @@ _MULTIPLY_ADDS = {  # forward, of the first layer and of the others
     LONG_GRU: (1024 * 8 * 32 * 384, 1024 * 8 * 128 * 384),
     GPT: _gpt(8, 128),
     LONG_GPT: _gpt(1, 1024),
+    DEEP_GPT: _gpt(8, 128, 12),
 }

@@ -3,18 +3,31 @@
 No seed of a run moves a split: what is compared is compared on the same rows.
 """
 
+from examples.data.encoder import Pretrained, sentence_encoder
 from examples.data.fetched import fetched
 from examples.data.images import digits, faces, fashion, small_digits
 from examples.data.photographs import photographs
 from examples.data.scenes import Scenes, pasted_digits
+from examples.data.sentiment import Snippets, sentiment
+from examples.data.series import Series, air_passengers, sunspots
+from examples.data.speech import Spoken, spoken_digits
 from examples.data.split import Split
 from examples.data.tabular import Shuttle, breast_cancer, diabetes, petals, shuttle, wine
+from examples.data.text import shakespeare
+from examples.data.translation import Pairs, Translations, multi30k
 from examples.data.video import carphone
 
 __all__ = [
+    "Pairs",
+    "Pretrained",
     "Scenes",
+    "Series",
     "Shuttle",
+    "Snippets",
     "Split",
+    "Spoken",
+    "Translations",
+    "air_passengers",
     "breast_cancer",
     "carphone",
     "diabetes",
@@ -22,10 +35,16 @@ __all__ = [
     "faces",
     "fashion",
     "fetched",
+    "multi30k",
     "pasted_digits",
     "petals",
     "photographs",
+    "sentence_encoder",
+    "sentiment",
+    "shakespeare",
     "shuttle",
     "small_digits",
+    "spoken_digits",
+    "sunspots",
     "wine",
 ]

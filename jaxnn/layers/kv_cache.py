@@ -1,9 +1,9 @@
 """The memory of attention along a sequence: the keys and values of the steps gone by.
 
-A cache is a dict of keys and values [batch, capacity, heads, width], and of the length int32
-[batch]: how many steps have entered each row. Padding never enters, so that a padded row remembers
-what it would without. Step p stands in slot p, and where a window hides old steps anyway, in slot
-p modulo capacity: a ring.
+A cache is a dict of keys and values [batch, heads, capacity, width], in the order in which the
+products of attention read them, and of the length int32 [batch]: how many steps have entered each
+row. Padding never enters, so that a padded row remembers what it would without. Step p stands in
+slot p, and where a window hides old steps anyway, in slot p modulo capacity: a ring.
 """
 
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Room(NamedTuple):
 
 def empty(room: Room, k: Any) -> dict[str, jax.Array]:
     """The cache before the first step, for keys like k [batch, time, heads, width]."""
-    blank = jnp.zeros((k.shape[0], room.capacity, *k.shape[2:]), k.dtype)
+    blank = jnp.zeros((k.shape[0], k.shape[2], room.capacity, k.shape[3]), k.dtype)
     return {"keys": blank, "values": blank, "length": jnp.zeros((k.shape[0],), jnp.int32)}
 
 
@@ -70,7 +70,11 @@ def enter(room: Room, cache: Any, k, v, positions, valid) -> tuple:
     slots = jnp.where(exists & kept, positions % room.capacity, room.capacity)
 
     def write(memory, chunk):
-        return jax.vmap(lambda m, c, s: m.at[s].set(c, mode="drop"))(memory, chunk, slots)
+        chunk = jnp.swapaxes(chunk, 1, 2)
+        return jax.vmap(lambda m, c, s: m.at[:, s].set(c, mode="drop"))(memory, chunk, slots)
+
+    def read(cache):
+        return jnp.swapaxes(cache["keys"], 1, 2), jnp.swapaxes(cache["values"], 1, 2)
 
     after = {
         "keys": write(cache["keys"], k),
@@ -79,11 +83,11 @@ def enter(room: Room, cache: Any, k, v, positions, valid) -> tuple:
     }
     if room.window is None or not room.ring or k.shape[1] + room.window - 1 <= room.capacity:
         held = _held(room, length)
-        return after, after["keys"], after["values"], Sight(positions, *held)
+        return after, *read(after), Sight(positions, *held)
     # The chunk overwrites what its first steps still see: they look at the cache of before.
     both = jax.tree.map(
         lambda a, b: jnp.concatenate([a, b], axis=1),
-        (cache["keys"], cache["values"], *_held(room, cache["length"])),
+        (*read(cache), *_held(room, cache["length"])),
         (k, v, positions, exists),
     )
     return after, *both[:2], Sight(positions, *both[2:])

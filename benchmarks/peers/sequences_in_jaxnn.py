@@ -1,0 +1,45 @@
+"""The cases of `benchmarks/sequences.py` in jaxnn."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+import jaxnn as nn
+from benchmarks.peers import sequence_sizes, sizes
+from benchmarks.peers.layers_in_jaxnn import CASES as LAYERS
+from benchmarks.peers.layers_in_jaxnn import gpt, trained
+
+CONTEXT = 1024
+
+
+def model(capacity: int | None = None):
+    """The GPT of 4 layers."""
+    vocabulary = sequence_sizes.VOCABULARY
+    return nn.language_model(vocabulary, 128, 4, 4, length=CONTEXT, tied=False, capacity=capacity)
+
+
+def generating(capacity: int) -> Callable[[int], nn.Generated]:
+    """A function that generates so many of the most likely tokens."""
+    cell, prompt = model(capacity), jnp.asarray(sequence_sizes.prompts())
+    params, state = cell.init(jax.random.key(0), prompt)
+    return lambda count: nn.generate(cell, params, state, prompt, steps=count, temperature=0)
+
+
+def generated(count: int) -> tuple[Callable[[int], None], int]:
+    """Generation with a cache of the size that is needed."""
+    generate = generating(sequence_sizes.PROMPT + count - 1)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            jax.block_until_ready(generate(count))
+
+    params, _ = jax.eval_shape(model().init, jax.random.key(0), sequence_sizes.prompts())
+    return run, nn.size(params)
+
+
+CASES: dict[str, Callable] = {
+    title: LAYERS[title] for title in (sizes.GPT, sizes.LSTM, sizes.GRU)
+} | {title: partial(generated, count) for title, count in sequence_sizes.GENERATED.items()}
+CASES[sizes.DEEP_GPT] = partial(trained, partial(gpt, depth=12))

@@ -1,0 +1,106 @@
+"""The layouts of GPT-2, BERT and Llama as the library `transformers` has them: tables alone.
+
+`language_model` and `text_encoder` are the nets on our side, of the arguments that
+`net_arguments(config)` finds.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxnn.interop.layouts import Layout, Row
+
+GPT2 = (
+    Row("transformer.wte", "embed", "table"),
+    Row("transformer.wpe", "positions", "table"),
+    Row("transformer.h.{i}.ln_1", "blocks.attention_norm", "norm"),
+    Row("transformer.h.{i}.attn.c_attn", "blocks.attention.qkv", "conv1d"),
+    Row("transformer.h.{i}.attn.c_proj", "blocks.attention.out", "conv1d"),
+    Row("transformer.h.{i}.ln_2", "blocks.mlp_norm", "norm"),
+    Row("transformer.h.{i}.mlp.c_fc", "blocks.mlp.up", "conv1d"),
+    Row("transformer.h.{i}.mlp.c_proj", "blocks.mlp.down", "conv1d"),
+    Row("transformer.ln_f", "norm", "norm"),
+)
+BERT = (
+    Row("bert.embeddings.word_embeddings", "embed", "table"),
+    Row("bert.embeddings.position_embeddings", "positions", "table"),
+    Row("bert.embeddings.token_type_embeddings", "types", "table"),
+    Row("bert.embeddings.LayerNorm", "embed_norm", "norm"),
+    Row(
+        (
+            "bert.encoder.layer.{i}.attention.self.query",
+            "bert.encoder.layer.{i}.attention.self.key",
+            "bert.encoder.layer.{i}.attention.self.value",
+        ),
+        "blocks.attention.qkv",
+        "linear",
+    ),
+    Row("bert.encoder.layer.{i}.attention.output.dense", "blocks.attention.out", "linear"),
+    Row("bert.encoder.layer.{i}.attention.output.LayerNorm", "blocks.attention_norm", "norm"),
+    Row("bert.encoder.layer.{i}.intermediate.dense", "blocks.mlp.up", "linear"),
+    Row("bert.encoder.layer.{i}.output.dense", "blocks.mlp.down", "linear"),
+    Row("bert.encoder.layer.{i}.output.LayerNorm", "blocks.mlp_norm", "norm"),
+)
+LLAMA = (
+    Row("model.embed_tokens", "embed", "table"),
+    Row("model.layers.{i}.input_layernorm", "blocks.attention_norm", "norm"),
+    Row(
+        (
+            "model.layers.{i}.self_attn.q_proj",
+            "model.layers.{i}.self_attn.k_proj",
+            "model.layers.{i}.self_attn.v_proj",
+        ),
+        "blocks.attention.qkv",
+        "linear",
+    ),
+    Row("model.layers.{i}.self_attn.o_proj", "blocks.attention.out", "linear"),
+    Row("model.layers.{i}.post_attention_layernorm", "blocks.mlp_norm", "norm"),
+    Row("model.layers.{i}.mlp.gate_proj", "blocks.mlp.gate", "linear"),
+    Row("model.layers.{i}.mlp.up_proj", "blocks.mlp.up", "linear"),
+    Row("model.layers.{i}.mlp.down_proj", "blocks.mlp.down", "linear"),
+    Row("model.norm", "norm", "norm"),
+)
+HEAD = Row("lm_head", "head", "linear")
+
+
+def layout(config: Mapping[str, Any]) -> Layout:
+    """The layout of a model by its config.json: of GPT-2, BERT or Llama.
+
+    Passed over are what no weight is (masks and frequencies that old files hold) and, of BERT, what
+    stands on top of the encoder: its pooler and the heads of its training.
+
+    Args:
+      config: what the file says.
+
+    Raises:
+      ValueError: for another model.
+
+    >>> import jaxnn as nn
+    >>> nn.interop.layout({"model_type": "gpt2"}).tied
+    {'lm_head.weight': 'transformer.wte.weight'}
+    """
+    kind = config.get("model_type")
+    if kind == "gpt2":
+        passed = ("*.attn.bias", "*.attn.masked_bias")
+        return _with_head(Layout(GPT2, "transformer.", passed=passed), config, True)
+    if kind == "llama":
+        heads = config["num_attention_heads"]
+        shared = config.get("num_key_value_heads") or heads
+        rows = tuple(
+            row._replace(shares=(heads, shared, shared)) if isinstance(row.theirs, tuple) else row
+            for row in LLAMA
+        )
+        return _with_head(Layout(rows, "model.", passed=("*rotary_emb.inv_freq",)), config, False)
+    if kind == "bert":
+        passed = ("*position_ids", "pooler.*", "bert.pooler.*", "cls.*")
+        return Layout(BERT, "bert.", passed=passed)
+    raise ValueError(
+        f"there is no layout for model_type {kind!r}, but for 'gpt2', 'bert' and 'llama': write "
+        "its table as a jaxnn.interop.Layout."
+    )
+
+
+def _with_head(made: Layout, config: Mapping[str, Any], tied: bool) -> Layout:
+    """The layout with the weights of its logits: the embedding's, or their own."""
+    if config.get("tie_word_embeddings", tied):
+        return made._replace(tied={f"{HEAD.theirs}.weight": f"{made.rows[0].theirs}.weight"})
+    return made._replace(rows=(*made.rows, HEAD))

@@ -1,0 +1,153 @@
+"""Names and shapes that others use, and ours, translated both ways by one table.
+
+A layout is a table of rows, each a layer of theirs beside the place of ours. The kind of the layer
+says how the names of its arrays and the order of their axes differ. Where depth is a `repeat`, a
+row stands for all layers: "{i}" in their name counts what is the leading axis of ours.
+"""
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn.core import Tree
+from jaxnn.interop.names import fill, fit, listed, named
+
+# For each kind of layer: (the end of their name, the end of ours, whether theirs is transposed).
+KINDS = {
+    "linear": (("weight", "w", True), ("bias", "b", False)),
+    "conv1d": (("weight", "w", False), ("bias", "b", False)),
+    "norm": (("weight", "scale", False), ("bias", "b", False)),
+    "table": (("weight", "w", False),),
+}
+
+
+class Row(NamedTuple):
+    """A layer of ours and of theirs.
+
+    theirs: its name there, or names, whose arrays are ours side by side along the last axis.
+    ours: the name of ours.
+    kind: of `KINDS`.
+    shares: how wide each of several is, in proportion; the same by default.
+    """
+
+    theirs: str | tuple[str, ...]
+    ours: str
+    kind: str
+    shares: tuple[int, ...] = ()
+
+
+class Layout(NamedTuple):
+    """How a family of nets is named elsewhere.
+
+    rows: the table.
+    prefix: what their names begin with, in files of whole models; in others it is left out.
+    tied: their names for an array that is another one of ours.
+    passed: patterns of their names that are no weights of the net, and are passed over.
+    """
+
+    rows: tuple[Row, ...]
+    prefix: str = ""
+    tied: Mapping[str, str] = {}
+    passed: tuple[str, ...] = ()
+
+
+def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
+    """Params in the structure of `like`, of tensors under the names of others.
+
+    Args:
+      layout: the table.
+      tensors: arrays by their names, as `load` and `load_torch` give.
+      like: params of the net, or `ShapeDtypeStruct`s as `jax.eval_shape(net.init, key, x)` gives.
+
+    Raises:
+      ValueError: for names missing or left over on either side, and for other shapes, with all of
+        them; for tied tensors that are not equal.
+
+    >>> import jax, jaxnn as nn
+    >>> layout = nn.interop.Layout((nn.interop.Row("fc", "", "linear"),))
+    >>> like, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> theirs = {"fc.weight": jax.numpy.ones((2, 3)), "fc.bias": jax.numpy.ones(2)}
+    >>> nn.interop.from_layout(layout, theirs, like)["w"].shape
+    (3, 2)
+    """
+    # Each of theirs is a view into one of ours, which says its shape, and takes it in.
+    held = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in named(like).items()}
+    prefix = layout.prefix if any(name.startswith(layout.prefix) for name in tensors) else ""
+    views, spare = _views(layout, held, prefix)
+    given = {name: tensor for name, tensor in tensors.items() if not _passed(layout, name)}
+    for name, source in layout.tied.items():
+        source = source if prefix else source.removeprefix(layout.prefix)
+        twin = given.pop(name, None)
+        if twin is not None and source in given and not np.array_equal(twin, given[source]):
+            raise ValueError(
+                f"{name} is not {source}, to which the layout ties it: set tie_word_embeddings to "
+                "false in the configuration."
+            )
+    fit(views, given, spare)
+    for name, view in views.items():
+        view[...] = given[name]
+    return fill(like, held)
+
+
+def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
+    """The arrays of a net under the names of others, tied ones once; `save` writes them.
+
+    Args:
+      layout: the table.
+      params: of the net.
+
+    Raises:
+      ValueError: where the net has arrays that the table has not, or the other way round.
+
+    >>> import jax, jaxnn as nn
+    >>> layout = nn.interop.Layout((nn.interop.Row("fc", "", "linear"),))
+    >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> {name: w.shape for name, w in nn.interop.to_layout(layout, params).items()}
+    {'fc.weight': (2, 3), 'fc.bias': (2,)}
+    """
+    held = {name: np.asarray(leaf) for name, leaf in named(params).items()}
+    views, spare = _views(layout, held, layout.prefix)
+    absent = [row.ours for row in layout.rows if not any(name in held for name in _ours(row))]
+    if spare or absent:
+        raise ValueError(
+            "these params are not of this layout's net"
+            + (f"; left over in the net: {listed(spare)}" if spare else "")
+            + (f"; left over in the layout: {listed(absent)}" if absent else "")
+            + "."
+        )
+    return views
+
+
+def _views(
+    layout: Layout, held: Mapping[str, np.ndarray], prefix: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Theirs by name, each a view of ours; and the names of ours that are in no row."""
+    views, spare = {}, dict.fromkeys(held)
+    for row in layout.rows:
+        for (theirs, _, transposed), name in zip(KINDS[row.kind], _ours(row), strict=True):
+            if name in held:
+                spare.pop(name)
+                for layer, part in _parts(row, held[name]):
+                    layer = layer if prefix else layer.removeprefix(layout.prefix)
+                    views[f"{layer}.{theirs}"] = part.T if transposed else part
+    return views, list(spare)
+
+
+def _ours(row: Row) -> list[str]:
+    return [f"{row.ours}.{end}".lstrip(".") for _, end, _ in KINDS[row.kind]]
+
+
+def _parts(row: Row, leaf: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Their layers by name, with the part of the leaf that is theirs."""
+    names = (row.theirs,) if isinstance(row.theirs, str) else row.theirs
+    shares = np.cumsum(row.shares or (1,) * len(names))
+    for i, layer in enumerate(leaf if "{i}" in names[0] else leaf[None]):
+        ends = shares * layer.shape[-1] // shares[-1]
+        for name, part in zip(names, np.split(layer, ends[:-1], axis=-1), strict=True):
+            yield name.replace("{i}", str(i)), part
+
+
+def _passed(layout: Layout, name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in layout.passed)

@@ -1,0 +1,89 @@
+"""Tensors by name in a safetensors file."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnn.core import Tree
+from jaxnn.interop.names import named
+
+INSTALL = "pip install 'jaxnn[train]'"
+
+
+def save(path: Any, params: Tree) -> None:
+    """Writes a pytree of arrays as safetensors, each under its name "blocks.attention.qkv.w".
+
+    The file is there whole or not at all: it is written beside its place, and then moved there.
+
+    Args:
+      path: of the file.
+      params: any pytree of arrays; a dict of arrays by name keeps its names.
+
+    Raises:
+      ImportError: where safetensors is not installed, with the command that installs it.
+      TypeError: for a leaf that is no array of numbers.
+      ValueError: for two leaves of one name, and for a dtype that safetensors does not have.
+
+    >>> import jax, jaxnn as nn, tempfile
+    >>> path = tempfile.mkdtemp() + "/net.safetensors"
+    >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> nn.interop.save(path, params)
+    >>> {name: tensor.shape for name, tensor in nn.interop.load(path).items()}
+    {'b': (2,), 'w': (3, 2)}
+    """
+    library = _library()
+    # A view with other strides would be written in the order of its memory.
+    tensors = {name: np.array(leaf, order="C", copy=None) for name, leaf in named(params).items()}
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # Readers of Hugging Face's ask for this word.
+        library.numpy.save_file(tensors, partial, metadata={"format": "pt"})
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except library.SafetensorError as error:
+        raise ValueError(f"{path} was not written: {error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Any) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file by name; `fill` puts them in the structure of a net.
+
+    Raises:
+      ImportError: where safetensors is not installed, with the command that installs it.
+      OSError: where there is no file.
+      ValueError: for a file that is truncated or none of safetensors', and for a dtype that NumPy
+        does not have.
+
+    >>> import jax, jaxnn as nn, tempfile
+    >>> path = tempfile.mkdtemp() + "/net.safetensors"
+    >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
+    >>> nn.interop.save(path, params)
+    >>> same = nn.interop.fill(params, nn.interop.load(path))
+    >>> bool((same["w"] == params["w"]).all())
+    True
+    """
+    library = _library()
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if head == b"PK\x03\x04":
+        raise ValueError(f"{path} is an archive: read a .pt file with nn.interop.load_torch.")
+    try:
+        return library.numpy.load_file(path)
+    except library.SafetensorError as error:
+        raise ValueError(f"{path} is truncated, or no safetensors file ({error}).") from error
+    except (AttributeError, KeyError) as error:
+        raise ValueError(f"{path} holds a dtype that NumPy does not have ({error}).") from error
+
+
+def _library() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(f"safetensors files need safetensors: {INSTALL}") from error
+    return safetensors

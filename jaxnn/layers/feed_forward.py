@@ -1,0 +1,74 @@
+"""The feedforward part of a transformer: each step of a sequence on its own, wide and back."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+
+from jaxnn import core
+from jaxnn.core import Layer
+from jaxnn.flow import wire
+from jaxnn.layers.dense import dense
+from jaxnn.layers.noise import dropout as dropped
+
+
+def feed_forward(
+    width: int,
+    *,
+    activation: Callable = jax.nn.gelu,
+    gated: bool = False,
+    bias: bool = True,
+    dropout: float = 0.0,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    b_init: Callable = jax.nn.initializers.zeros,
+    out_init: Callable | None = None,
+) -> Layer:
+    """Two dense layers with an activation between them: y = activation(x u + b) d + c.
+
+    Gated, it is y = (activation(x g + a) * (x u + b)) d + c: with `jax.nn.silu` SwiGLU, with
+    `jax.nn.gelu` GEGLU. Params are {"up", "down"}, and "gate" too where it is gated.
+
+    Args:
+      width: hidden features; x [..., features] gives y [..., features].
+      activation: any function of arrays.
+      gated: whether there is a gate.
+      bias: whether the dense layers have one.
+      dropout: the fraction of hidden features dropped in training, in [0, 1).
+      w_init, b_init, out_init: initialisers as in `dense`; out_init is that of "down", w_init by
+        default.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for a width below 1, a dropout out of range; for params of another net.
+
+    (Vaswani et al., Attention is all you need, 2017; gates: Shazeer, GLU variants improve
+    transformer, 2020.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.feed_forward(32, activation=jax.nn.silu, gated=True), jax.numpy.ones((2, 5, 8))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).shape, sorted(params)
+    ((2, 5, 8), ['down', 'gate', 'up'])
+    """
+    width = core.count(width, "feed_forward: width")
+    layer = partial(dense, bias=bias, b_init=b_init)
+    into = {"gate": layer(width, w_init=w_init)} if gated else {}
+    into["up"] = layer(width, w_init=w_init)
+    drop = dropped(dropout)
+
+    def net(features, key=None, train=False):
+        def flow(f, x):
+            h = activation(f.gate(x)) * f.up(x) if gated else activation(f.up(x))
+            return f.down(drop.apply((), (), h, key=key, train=train)[0])
+
+        return wire(flow, **into, down=layer(features, w_init=out_init or w_init))
+
+    def init(key, x):
+        return net(core.features(x, "feed_forward").shape[-1]).init(key, x)
+
+    def apply(params, state, x, *, key=None, train=False):
+        features = core.features(x, "feed_forward").shape[-1]
+        y, _ = net(features, key, core.flag(train)).apply(params, (), x.reshape(-1, features))
+        return y.reshape(x.shape), ()
+
+    return Layer(init, apply)

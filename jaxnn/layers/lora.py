@@ -1,0 +1,149 @@
+"""Fine-tuning by a few numbers: a product of two thin matrices beside each weight."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core, tree
+from jaxnn.core import Net, Tree
+
+BEGIN = jax.nn.initializers.zeros
+
+
+def lora(
+    layer: Net,
+    rank: int,
+    *patterns: str,
+    alpha: float | None = None,
+    a_init: Callable = jax.nn.initializers.lecun_normal(),
+    b_init: Callable = BEGIN,
+) -> Net:
+    """A layer or net whose weights are w + (alpha / rank) a b, with a and b of few numbers.
+
+    Params are {"base", "lora"}: those of the layer, and for each weight by its path a
+    [inputs, rank] and b [rank, outputs]. Under `repeat` and `ensemble` every slice has its own. To
+    train them alone, freeze the others: `nn.freeze(optimizer, "base/*")`. The params of a trained
+    net enter as `params | {"base": trained}`, and `merge_lora` makes such params again.
+
+    Args:
+      layer: any layer, cell or net, which stays what it is.
+      rank: of the product.
+      *patterns: paths of weights, such as "*/qkv/w", as in `labels`; by default all matrices named
+        "w".
+      alpha: scales the product; by default the rank, which scales it by one.
+      a_init, b_init: initialisers of `jax.nn`. With the zeros of b the net begins as the layer is.
+
+    Raises:
+      ValueError: for a rank below 1 or above a side of a weight; where nothing matches, or what is
+        no matrix; for params of another net.
+
+    (Hu et al., LoRA: low-rank adaptation of large language models, 2021.)
+
+    >>> import jax, jaxnn as nn, optax
+    >>> net, x = nn.lora(nn.mlp(8, 2), 2, "0/w"), jax.numpy.ones((4, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> jax.tree.map(jax.numpy.shape, params["lora"])
+    {'0/w': {'a': (3, 2), 'b': (2, 8)}}
+    >>> optimizer = nn.freeze(optax.adam(1e-3), "base/*")
+    """
+    rank = core.count(rank, "lora: rank")
+    scale = _scale(rank, alpha)
+
+    def pair(key, path, w):
+        *leading, inputs, outputs = w.shape
+        if rank > min(inputs, outputs):
+            raise ValueError(
+                f"lora of rank {rank} is no less than {path}, {core.describe(w)}: take a lower "
+                "rank, or leave it out by patterns."
+            )
+
+        def one(i):
+            mine = core.branch(key, i)
+            a = a_init(core.branch(mine, 0), (inputs, rank), w.dtype)
+            return {"a": a, "b": b_init(core.branch(mine, 1), (rank, outputs), w.dtype)}
+
+        made = jax.vmap(one)(jnp.arange(math.prod(leading)))
+        return jax.tree.map(lambda leaf: leaf.reshape(*leading, *leaf.shape[1:]), made)
+
+    def init(key, x):
+        base, state = layer.init(core.branch(key, 0), x)
+        chosen, own = _chosen(base, patterns), core.branch(key, 1)
+        pairs = {
+            path: pair(core.branch(own, i), path, w) for i, (path, w) in enumerate(chosen.items())
+        }
+        return {"base": base, "lora": pairs}, state
+
+    def carry(params, x):
+        return core.fresh(layer, _merged(params, scale), x)
+
+    def apply(params, state, x, *, key=None, train=False):
+        memory, x = x
+        merged = _merged(params, scale)
+        y, memory, state = core.run(layer, merged, state, memory, x, key=key, train=train)
+        return (memory, y), state
+
+    return core.close("lora", init, carry, apply, layer)
+
+
+def merge_lora(params: Tree, *, alpha: float | None = None) -> Tree:
+    """The params of the layer alone, each weight w + (alpha / rank) a b.
+
+    Args:
+      params: those of `lora`.
+      alpha: the one that `lora` was given.
+
+    Raises:
+      ValueError: for params that are not of `lora`.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.lora(nn.dense(4), 2), jax.numpy.ones((8, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> bool((nn.dense(4)(nn.merge_lora(params), x) == net(params, x)).all())
+    True
+    """
+    ranks = {pair["a"].shape[-1] for pair in _parts(params)[1].values()}
+    return _merged(params, _scale(ranks.pop(), alpha))
+
+
+def _scale(rank: int, alpha: float | None) -> float:
+    return 1.0 if alpha is None else alpha / rank
+
+
+def _parts(params: Tree) -> tuple[Tree, dict]:
+    if not isinstance(params, dict) or set(params) != {"base", "lora"}:
+        held = sorted(params) if isinstance(params, dict) else type(params).__name__
+        raise ValueError(f"lora takes params ['base', 'lora'], got {held}: give those of nn.lora.")
+    return params["base"], params["lora"]
+
+
+def _chosen(base: Tree, patterns: tuple[str, ...]) -> dict[str, jax.Array]:
+    """The weights beside which there is a product, by their paths."""
+    leaves = {tree.path_of(at): leaf for at, leaf in jax.tree_util.tree_leaves_with_path(base)}
+    if patterns:
+        taken = jax.tree.leaves(tree.mask(base, *patterns))
+    else:
+        taken = [path.split("/")[-1] == "w" and leaf.ndim > 1 for path, leaf in leaves.items()]
+    chosen = {path: leaves[path] for path, own in zip(leaves, taken, strict=True) if own}
+    flat = {path: core.describe(leaf) for path, leaf in chosen.items() if leaf.ndim < 2}
+    if flat or not chosen:
+        raise ValueError(
+            f"lora takes matrices, got {flat or 'none'}: choose by patterns among "
+            f"{', '.join(leaves)}."
+        )
+    return chosen
+
+
+def _merged(params: Tree, scale: float) -> Tree:
+    base, pairs = _parts(params)
+    left = dict(pairs)
+
+    def merge(at, w):
+        pair = left.pop(tree.path_of(at), None)
+        return w if pair is None else w + scale * jnp.matmul(pair["a"], pair["b"])
+
+    merged = jax.tree_util.tree_map_with_path(merge, base)
+    if left:
+        raise ValueError(f"lora: {sorted(left)} are beside no weight: these are of another net.")
+    return merged

@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxnn as nn
+from jaxnn.interop import Layout, Row, from_layout, to_layout
+
+LAYOUT = Layout(
+    rows=(
+        Row("net.embed", "embed", "table"),
+        Row(("net.h.{i}.q", "net.h.{i}.k", "net.h.{i}.v"), "blocks.qkv", "linear", (2, 1, 1)),
+        Row("net.h.{i}.ln", "blocks.norm", "norm"),
+        Row("net.h.{i}.fc", "blocks.up", "conv1d"),
+    ),
+    prefix="net.",
+    tied={"head.weight": "net.embed.weight"},
+    passed=("*.mask",),
+)
+SPECS = {
+    "embed": {"w": (5, 4)},
+    "blocks": {
+        "qkv": {"w": (2, 4, 8), "b": (2, 8)},
+        "norm": {"scale": (2, 4), "b": (2, 4)},
+        "up": {"w": (2, 4, 6)},
+    },
+}
+LIKE = jax.tree.map(
+    lambda shape: jax.ShapeDtypeStruct(shape, jnp.float32),
+    SPECS,
+    is_leaf=lambda node: isinstance(node, tuple),
+)
+SHAPES = {
+    "net.embed.weight": (5, 4),
+    "net.h.{i}.q.weight": (4, 4),
+    "net.h.{i}.k.weight": (2, 4),
+    "net.h.{i}.v.weight": (2, 4),
+    "net.h.{i}.q.bias": (4,),
+    "net.h.{i}.k.bias": (2,),
+    "net.h.{i}.v.bias": (2,),
+    "net.h.{i}.ln.weight": (4,),
+    "net.h.{i}.ln.bias": (4,),
+    "net.h.{i}.fc.weight": (4, 6),
+}
+
+
+def theirs() -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+    names = {name.format(i=i): shape for i in range(2) for name, shape in SHAPES.items()}
+    return {name: draw.normal(size=shape).astype(np.float32) for name, shape in names.items()}
+
+
+def test_every_tensor_finds_its_place():
+    tensors = theirs()
+    params = from_layout(LAYOUT, tensors, LIKE)
+    assert jax.tree.structure(params) == jax.tree.structure(LIKE)
+    assert (params["embed"]["w"] == tensors["net.embed.weight"]).all()
+    for i in range(2):
+        q, k, v = (tensors[f"net.h.{i}.{each}.weight"].T for each in "qkv")
+        assert (params["blocks"]["qkv"]["w"][i] == np.concatenate([q, k, v], 1)).all()
+        biases = [tensors[f"net.h.{i}.{each}.bias"] for each in "qkv"]
+        assert (params["blocks"]["qkv"]["b"][i] == np.concatenate(biases)).all()
+        assert (params["blocks"]["norm"]["scale"][i] == tensors[f"net.h.{i}.ln.weight"]).all()
+        assert (params["blocks"]["up"]["w"][i] == tensors[f"net.h.{i}.fc.weight"]).all()
+
+
+def test_there_and_back():
+    tensors = theirs()
+    back = to_layout(LAYOUT, from_layout(LAYOUT, tensors, LIKE))
+    assert sorted(back) == sorted(tensors)
+    for name, tensor in tensors.items():
+        assert (back[name].dtype, back[name].shape) == (tensor.dtype, tensor.shape)
+        assert (back[name] == tensor).all()
+
+
+def test_the_prefix_may_be_left_out():
+    bare = {name.removeprefix("net."): tensor for name, tensor in theirs().items()}
+    expected = from_layout(LAYOUT, theirs(), LIKE)
+    for more in ({}, {"head.weight": bare["embed.weight"]}):
+        params = from_layout(LAYOUT, bare | more, LIKE)
+        assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), params, expected))
+
+
+def test_half_precision_enters_a_net_of_float32():
+    half = {name: tensor.astype(jnp.bfloat16) for name, tensor in theirs().items()}
+    params = from_layout(LAYOUT, half, LIKE)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
+    assert (params["embed"]["w"] == half["net.embed.weight"].astype(np.float32)).all()
+
+
+def test_tied_and_passed_tensors():
+    tensors = theirs()
+    tensors["net.h.0.mask"] = np.ones(3)
+    tensors["head.weight"] = tensors["net.embed.weight"].copy()
+    from_layout(LAYOUT, tensors, LIKE)
+    tensors["head.weight"][0, 0] += 1
+    with pytest.raises(ValueError, match=r"head\.weight is not net\.embed\.weight, to which"):
+        from_layout(LAYOUT, tensors, LIKE)
+
+
+def test_a_mismatch_says_which_names_and_shapes_and_what_was_left_over():
+    tensors = theirs()
+    tensors["net.h.0.k.weight"] = np.ones((3, 4), np.float32)
+    tensors["net.h.2.ln.bias"] = np.ones(4, np.float32)
+    del tensors["net.h.1.fc.weight"]
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        from_layout(LAYOUT, tensors, LIKE | {"head": {"w": jnp.ones((4, 5))}})
+    assert str(error.value) == (
+        "these tensors are not this net's. missing: net.h.1.fc.weight; misshapen: "
+        "net.h.0.k.weight is float32[3,4] and has to be float32[2,4]; left over among the "
+        "tensors: net.h.2.ln.bias; left over in the net: head.w."
+    )
+
+
+def test_params_of_another_net_are_not_written():
+    params = from_layout(LAYOUT, theirs(), LIKE)
+    with pytest.raises(ValueError, match=r"left over in the net: head\.w\.$"):
+        to_layout(LAYOUT, params | {"head": {"w": jnp.ones(2)}})
+    del params["blocks"]["norm"]
+    with pytest.raises(ValueError, match=r"left over in the layout: blocks\.norm\.$"):
+        to_layout(LAYOUT, params)
+
+
+def test_a_row_may_be_the_net_itself(key):
+    x = jnp.ones((4, 3))
+    params, _ = nn.dense(2).init(key, x)
+    layout = Layout((Row("fc", "", "linear"),))
+    theirs = to_layout(layout, params)
+    assert (theirs["fc.weight"] == params["w"].T).all()
+    assert (from_layout(layout, theirs, params)["w"] == params["w"]).all()
