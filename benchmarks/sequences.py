@@ -93,7 +93,7 @@ def compilations() -> Iterator[list[str]]:
     """The programs that are compiled meanwhile."""
     events: list[str] = []
 
-    def listen(event: str, seconds: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
         if event == COMPILED:
             events.append(event)
 

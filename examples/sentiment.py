@@ -216,7 +216,7 @@ def run(options: Options) -> Result:
 def draw(ratings: np.ndarray, truth: np.ndarray, right: dict, shown: list) -> Figure:
     """Ratings against people's, who is right how often, and what single words add."""
     figure = Figure(figsize=(15, 9), layout="constrained")
-    left, words_at = figure.subfigures(1, 2, width_ratios=(1, 1.35))
+    left, words_at = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.35))[0]
     scatter, shares = left.subplots(2, 1)
     colours = np.where((truth > 0) == (ratings > 0), "tab:blue", "tab:red")
     scatter.scatter(truth, ratings, s=4, alpha=0.4, c=colours)

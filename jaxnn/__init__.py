@@ -136,7 +136,6 @@ from jaxnn.nets.quantized import (
 from jaxnn.nets.rnn import (
     attention_decoder,
     linear_rnn,
-    pool_steps,
     rnn,
     rnn_classifier,
     rnn_language_model,
@@ -160,7 +159,7 @@ from jaxnn.nets.variational import (
 from jaxnn.nets.video import video_block, video_resnet
 
 # Sequences
-from jaxnn.padding import length_mask
+from jaxnn.padding import length_mask, pool_steps
 from jaxnn.sequence import (
     bidirectional,
     chunkwise,

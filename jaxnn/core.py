@@ -185,8 +185,10 @@ def spec(x: Tree) -> Tree:
 
 
 def traced(x: Tree) -> bool:
-    """Whether any leaf is a tracer, so that computing on it costs nothing but tracing."""
-    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x))
+    """Whether any leaf is a tracer and all have values, so that to compute is but to trace."""
+    leaves = jax.tree.leaves(x)
+    shapes = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+    return not shapes and any(isinstance(leaf, Tracer) for leaf in leaves)
 
 
 def describe(x: Tree) -> str:

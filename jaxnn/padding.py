@@ -75,3 +75,33 @@ def given(x: Tree) -> tuple[Tree, Any]:
 def over(mask: Any, leaf: Any) -> Any:
     """The mask with as many axes as a leaf."""
     return mask.reshape(*mask.shape, *(1,) * (leaf.ndim - mask.ndim))
+
+
+def pool_steps(h: jax.Array, mask: jax.Array | None, pool: str = "mean") -> jax.Array:
+    """The mean or the maximum of h over the valid steps of each row.
+
+    Args:
+      h: [batch, time, features]; y is [batch, features], zeros for a row without valid steps.
+      mask: bool [batch, time], or None where all steps count.
+      pool: "mean" or "max".
+
+    Raises:
+      TypeError, ValueError: for a mask that is not bool, or of another shape; for another pool.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> h, mask = jnp.array([[[-2.0], [-4.0], [9.0]]]), nn.length_mask(jnp.array([2]), 3)
+    >>> nn.pool_steps(h, mask).tolist(), nn.pool_steps(h, mask, "max").tolist()
+    ([[-3.0]], [[-2.0]])
+    """
+    if pool not in ("mean", "max"):
+        raise ValueError(f'pool_steps: pool is "mean" or "max", got {pool!r}.')
+    if mask is None:
+        return h.mean(axis=1) if pool == "mean" else h.max(axis=1)
+    h, there = split((h, mask))
+    there = jnp.asarray(there)
+    if pool == "mean":
+        steps = jnp.maximum(there.sum(axis=1), 1).astype(h.dtype)
+        return blank(h, there).sum(axis=1) / steps[:, None]
+    least = jnp.asarray(jnp.finfo(h.dtype).min, h.dtype)
+    most = jnp.where(there[..., None], h, least).max(axis=1)
+    return blank(most, there.any(axis=1))

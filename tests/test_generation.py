@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import functools
 import itertools
 

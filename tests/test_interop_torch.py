@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import os
 import pickle
 import zipfile

@@ -1,3 +1,4 @@
+# pyright: reportGeneralTypeIssues=false, reportCallIssue=false, reportArgumentType=false
 """Frameworks side by side: turns, ratios, what is counted, and processes that answer."""
 
 import importlib.util

@@ -25,7 +25,7 @@ from jaxnn.layers.linear_recurrent import lru
 from jaxnn.layers.noise import dropout as dropped
 from jaxnn.layers.norm import layer_norm
 from jaxnn.layers.sight import paired
-from jaxnn.padding import blank, given, split
+from jaxnn.padding import given, pool_steps, split
 from jaxnn.sequence import bidirectional as both_ways
 from jaxnn.sequence import stack, unroll
 
@@ -172,35 +172,6 @@ def rnn_classifier(body: Cell, outputs: int, *, pool: str = "last", dropout: flo
 
     reader = unroll(_body(body, "rnn_classifier"), last=pool == "last")
     return wire(flow, body=reader, dropout=dropped(dropout), head=dense(outputs))
-
-
-def pool_steps(h: jax.Array, mask: jax.Array | None, pool: str = "mean") -> jax.Array:
-    """The mean or the maximum of h over the valid steps of each row.
-
-    Args:
-      h: [batch, time, features]; y is [batch, features], zeros for a row without valid steps.
-      mask: bool [batch, time], or None where all steps count.
-      pool: "mean" or "max".
-
-    Raises:
-      TypeError, ValueError: for a mask that is not bool, or of another shape; for another pool.
-
-    >>> import jax.numpy as jnp, jaxnn as nn
-    >>> h, mask = jnp.array([[[-2.0], [-4.0], [9.0]]]), nn.length_mask(jnp.array([2]), 3)
-    >>> nn.pool_steps(h, mask).tolist(), nn.pool_steps(h, mask, "max").tolist()
-    ([[-3.0]], [[-2.0]])
-    """
-    if pool not in ("mean", "max"):
-        raise ValueError(f'pool_steps: pool is "mean" or "max", got {pool!r}.')
-    if mask is None:
-        return h.mean(axis=1) if pool == "mean" else h.max(axis=1)
-    h, mask = split((h, mask))
-    if pool == "mean":
-        steps = jnp.maximum(mask.sum(axis=1), 1).astype(h.dtype)
-        return blank(h, mask).sum(axis=1) / steps[:, None]
-    least = jnp.asarray(jnp.finfo(h.dtype).min, h.dtype)
-    most = jnp.where(mask[..., None], h, least).max(axis=1)
-    return blank(most, mask.any(axis=1))
 
 
 def rnn_language_model(

