@@ -43,7 +43,6 @@ ENCODER = {
     "intermediate_size": 1536,
     "max_position_embeddings": 512,
 }
-LONGEST = 48  # tokens of a snippet, with its two marks; three in a thousand are longer
 RATE, WARMUP, DROPOUT, DECAY = 5e-5, 0.1, 0.1, 0.01
 BATCH, POOL, ROWS = 32, 16 * 32, 64  # rows a step; sorted by length at once; rows read at once
 TABLES = ("encoder/embed/*", "encoder/positions/*", "encoder/types/*")  # as they came
@@ -52,16 +51,20 @@ TOPICS = "music", "animals", "money", "cooking", "space", "health"  # three sent
 
 
 class Scale(NamedTuple):
-    """How much is done: rows to learn from, with those to choose by, and to test; steps."""
+    """How much is done: rows to learn from, with those to choose by, and to test; tokens of a row;
+    steps, those between validations, and how many sentences are held against the reference."""
 
     rows: int
     validation: int
     tested: int
+    longest: int
     steps: int
     every: int
+    sentences: int
 
 
-FULL, QUICK = Scale(8484, 800, 2121, 720, 80), Scale(384, 128, 128, 8, 4)
+FULL = Scale(8484, 800, 2121, 48, 720, 80, 21)
+QUICK = Scale(384, 128, 128, 16, 8, 4, 20)  # all in one length: programs take longest to compile
 
 
 class Snippets(NamedTuple):
@@ -162,7 +165,7 @@ def regression(x: dict[str, np.ndarray], parts: dict[str, Snippets]) -> Logistic
 
 def headed(machine: LogisticRegression) -> dict:
     """The head that does what the logistic regression does."""
-    w, b = machine.coef_[0] / 2, machine.intercept_[0] / 2
+    w, b = machine.coef_[0] / 2, np.ravel(machine.intercept_)[0] / 2
     return {
         "w": jnp.asarray(np.stack([-w, w], axis=1), jnp.float32),
         "b": jnp.asarray([-b, b], jnp.float32),
@@ -177,13 +180,15 @@ def run(options: Options) -> Result:
     look, judge = jax.jit(embed), jax.jit(net)
 
     with np.load(REFERENCE) as reference:
-        sentences, theirs = reference["minilm/sentences"], reference["minilm/embeddings"]
+        sentences, theirs = (
+            reference[f"minilm/{each}"][: size.sentences] for each in ("sentences", "embeddings")
+        )
     ours = over(look, encoded, held.encode(sentences.tolist(), 256))
     tell("Nearest sentences", sentences, ours, sentences, ours, 6)
 
     rows = stratified(texts.x[: size.rows], texts.y[: size.rows], size.validation)
     parts = {
-        part: Snippets(list(x), y, held.encode(list(x), LONGEST))
+        part: Snippets(list(x), y, held.encode(list(x), size.longest))
         for part, x, y in (
             ("train", rows.x, rows.y),
             ("validation", rows.test_x, rows.test_y),
@@ -267,7 +272,7 @@ def draw_sentences(sentences: list[str], x: np.ndarray) -> Figure:
     shown = matrix.imshow(x @ x.T, cmap="viridis", vmin=0, vmax=1)
     numbers = range(1, len(sentences) + 1)
     labels = [f"{sentence} {i}" for i, sentence in zip(numbers, sentences, strict=True)]
-    matrix.set_yticks(range(len(sentences)), labels, fontsize=8)
+    matrix.set_yticks(range(len(sentences)), labels, fontsize=7)
     matrix.set_xticks(range(len(sentences)), map(str, numbers), fontsize=8)
     matrix.set(title="Cosine between embeddings", xlabel="sentence (number)")
     figure.colorbar(shown, ax=matrix, label="cosine")
