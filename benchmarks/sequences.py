@@ -1,8 +1,9 @@
 """How many tokens a second do sequence nets train on and generate, beside other frameworks?
 
-A training step on one batch, as users of each framework write it, and generation with a cache of
-keys and values, beside a loop in PyTorch. Each framework runs in a process of its own and they take
-turns. What bounds each case and what was tried stands in benchmarks/README.md.
+A training step on one batch, as users of each framework write it (jaxnn's by `fit`, many steps in
+one dispatch, and one by one too), and generation with a cache of keys and values, beside a loop in
+PyTorch. Each framework runs in a process of its own and they take turns. What bounds each case and
+what was tried stands in benchmarks/README.md.
 """
 
 import os

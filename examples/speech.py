@@ -166,7 +166,7 @@ def run(options: Options) -> Result:
         pictures={
             "strings": speech_pictures.draw_strings(
                 *(spectra(said), np.asarray(jax.nn.softmax(logits)), paths, beam, said),
-                *(HOP / RATE, STRIDE * HOP / RATE),
+                speech_pictures.Scale(HOP / RATE, STRIDE * HOP / RATE, WINDOW / 2 / RATE),
             ),
             "errors": speech_pictures.draw_errors(tests, guesses, others),
         },

@@ -1,5 +1,7 @@
 """The pictures of the example `speech`."""
 
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -7,6 +9,14 @@ from matplotlib.figure import Figure
 from examples.strings import RATE, Recordings, Strings
 
 SHOWN = 3  # strings in the picture
+
+
+class Scale(NamedTuple):
+    """Seconds of a frame, of a step, and at the middle of the first of either."""
+
+    frame: float
+    step: float
+    first: float
 
 
 def text(labels: np.ndarray) -> str:
@@ -30,8 +40,7 @@ def draw_strings(
     paths: np.ndarray,
     guesses: np.ndarray,
     said: Strings,
-    frame: float,
-    step: float,
+    scale: Scale,
 ) -> Figure:
     """The spectrograms of strings with their alignments, and what the network believes when.
 
@@ -41,7 +50,7 @@ def draw_strings(
       paths: int [rows, steps], the label at each step, or -1.
       guesses: int [rows, labels], as `said.labels` are.
       said: the strings.
-      frame, step: seconds.
+      scale: of time.
     """
     rows = chosen(guesses, said)
     figure = Figure(figsize=(13, 4 * len(rows)), layout="constrained")
@@ -54,9 +63,9 @@ def draw_strings(
     for part, row in zip(parts, rows, strict=True):
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         seconds = said.lengths[row] / RATE
-        _spectrogram(upper, spectra[row], paths[row], said, row, frame, step)
+        _spectrogram(upper, spectra[row], paths[row], said, row, scale)
         upper.set_title(f"said {text(said.labels[row])}, heard {text(guesses[row])}", fontsize=12)
-        time = np.arange(int(seconds / step)) * step
+        time = np.arange(scale.first, seconds, scale.step)[: chances.shape[1]]
         for digit in range(10):
             belief = chances[row, : len(time), digit + 1]
             if belief.max() > 0.1:
@@ -68,18 +77,13 @@ def draw_strings(
 
 
 def _spectrogram(
-    axes: Axes, y: np.ndarray, path: np.ndarray, said: Strings, row: int, frame: float, step: float
+    axes: Axes, y: np.ndarray, path: np.ndarray, said: Strings, row: int, scale: Scale
 ) -> None:
-    frames = int(said.lengths[row] / RATE / frame)
-    axes.imshow(
-        y[:frames].T,
-        origin="lower",
-        aspect="auto",
-        extent=(0, frames * frame, 0, y.shape[1]),
-        cmap="magma",
-        vmin=-2,
-        vmax=2,
-    )
+    y = y[: np.flatnonzero(y.any(axis=1))[-1] + 1]
+    begin = scale.first - scale.frame / 2
+    extent = (begin, begin + len(y) * scale.frame, 0, y.shape[1])
+    axes.imshow(y.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-2, vmax=2)
+    axes.set_facecolor("black")
     axes.set_ylabel("pitch (band)")
     top = y.shape[1]
     for index, label in enumerate(said.labels[row]):
@@ -89,7 +93,8 @@ def _spectrogram(
             axes.axvline(edge / RATE, color="tab:orange", linewidth=1, alpha=0.8)
         steps = np.flatnonzero(path == index)
         if len(steps):
-            begin, end = steps[0] * step, (steps[-1] + 1) * step
+            begin = scale.first + (steps[0] - 0.5) * scale.step
+            end = scale.first + (steps[-1] + 0.5) * scale.step
             axes.fill_between((begin, end), 0, top, color="white", alpha=0.35, linewidth=0)
             axes.text(
                 *((begin + end) / 2, 0.97 * top, str(label - 1)),
@@ -133,6 +138,6 @@ def draw_errors(
         right.bar_label(drawn, fmt="%.1f", fontsize=8)
     right.set_xticks(range(len(others)), others)
     right.set(xlabel="speaker", ylabel="digits misheard (%)", title="Errors by speaker")
-    right.set_ylim(top=1.25 * max(1, *(100 * heights.max() for heights in bars.values())))
-    right.legend(loc="upper center", ncols=3, fontsize=9)
+    right.set_ylim(top=1.3 * max(1, *(100 * heights.max() for heights in bars.values())))
+    right.legend(loc="upper right")
     return figure

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxnn as nn
 from benchmarks import race, sequences
 from benchmarks.__main__ import listing
 from benchmarks.peers import layers_in_jaxnn, sequence_sizes, sequences_in_jaxnn, sizes
@@ -105,13 +106,16 @@ def test_programs_compiled_meanwhile_are_counted():
 
 def test_growth_is_measured_and_compiles_nothing(monkeypatch):
     monkeypatch.setattr(sequences, "SPANS", (1, 3, 5, 6))
-    monkeypatch.setattr(sequences_in_jaxnn, "CONTEXT", 256)
+    small = nn.serial(nn.embedding(65, 8), nn.lstm(8), nn.dense(65))
+    monkeypatch.setattr(sequences_in_jaxnn, "model", lambda capacity: small)
     early, late, compiled = sequences.growth(2)
     assert np.isfinite([early, late]).all()
     assert compiled == 0
 
 
-@pytest.mark.parametrize("module", ["jaxnn", "flax", "equinox", "torch", "torch_compiled"])
+@pytest.mark.parametrize(
+    "module", ["jaxnn", "jaxnn_by_steps", "flax", "equinox", "torch", "torch_compiled"]
+)
 def test_every_framework_has_cases_of_the_benchmark(module):
     if importlib.util.find_spec(module.partition("_")[0]) is None:
         pytest.skip(f"{module} is not installed")

@@ -1,4 +1,4 @@
-"""The cases of `benchmarks/sequences.py` in jaxnn."""
+"""The cases of `benchmarks/sequences.py` in jaxnn, trained by `fit`: many steps in one dispatch."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,8 +8,7 @@ import jax.numpy as jnp
 
 import jaxnn as nn
 from benchmarks.peers import sequence_sizes, sizes
-from benchmarks.peers.layers_in_jaxnn import CASES as LAYERS
-from benchmarks.peers.layers_in_jaxnn import gpt, trained
+from benchmarks.peers.layers_in_jaxnn import NETS, Task, begin, gpt
 
 CONTEXT = 1024
 
@@ -39,7 +38,23 @@ def generated(count: int) -> tuple[Callable[[int], None], int]:
     return run, nn.size(params)
 
 
-CASES: dict[str, Callable] = {
-    title: LAYERS[title] for title in (sizes.GPT, sizes.LSTM, sizes.GRU)
-} | {title: partial(generated, count) for title, count in sequence_sizes.GENERATED.items()}
-CASES[sizes.DEEP_GPT] = partial(trained, partial(gpt, depth=12))
+def fitted(make: Callable[[], Task]) -> tuple[Callable[[int], None], int]:
+    """Steps of `fit` on a batch that lives on the device."""
+    step, train, batch = begin(make())
+    parameters, rows = nn.size(train.params), len(batch[0])
+
+    def run(steps: int) -> None:
+        nonlocal train
+        end = int(train.step) + steps
+        train = nn.training.fit(
+            step, train, batch, steps=end, batch_size=rows, every=end, progress=False
+        ).train
+        jax.block_until_ready(train)
+
+    return run, parameters
+
+
+TASKS = {title: NETS[title] for title in (sizes.GPT, sizes.LSTM, sizes.GRU)}
+TASKS[sizes.DEEP_GPT] = partial(gpt, depth=12)
+CASES: dict[str, Callable] = {title: partial(fitted, make) for title, make in TASKS.items()}
+CASES |= {title: partial(generated, count) for title, count in sequence_sizes.GENERATED.items()}

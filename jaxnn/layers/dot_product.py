@@ -115,9 +115,9 @@ def by_head(q, k, v, sight, key, *, rule, aligned=False, one_by_one=False) -> ja
     sight = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape[1:])), sight)
     slopes = _slopes(heads, q).reshape(shared, -1) if rule.alibi else None
     spans = _spans(time, k.shape[2], rule.causal and aligned)
-    over, block = jax.vmap, partial(_block, rule)
-    if one_by_one:
-        over, block = _one_by_one, jax.checkpoint(block, prevent_cse=False)
+    over = _one_by_one if one_by_one else jax.vmap
+    # Weights are computed anew for the gradient; one program without loops shares them anyway.
+    block = jax.checkpoint(partial(_block, rule), prevent_cse=False)
 
     def row(index, q, k, v, sight):
         def head(head_index, q, k, v, slopes):

@@ -55,10 +55,13 @@ def feed_forward(
     into = {"gate": layer(width, w_init=w_init)} if gated else {}
     into["up"] = layer(width, w_init=w_init)
     drop = dropped(dropout)
+    # What the dense layers gave is kept for the gradient, and not what a GELU is made of.
+    active = (lambda gate, up: activation(gate) * up) if gated else activation
+    active = jax.checkpoint(active, prevent_cse=False)
 
     def net(features, key=None, train=False):
         def flow(f, x):
-            h = activation(f.gate(x)) * f.up(x) if gated else activation(f.up(x))
+            h = active(f.gate(x), f.up(x)) if gated else active(f.up(x))
             return f.down(drop.apply((), (), h, key=key, train=train)[0])
 
         return wire(flow, **into, down=layer(features, w_init=out_init or w_init))

@@ -285,9 +285,13 @@ def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer
         jax.eval_shape(forward, x)  # so that a bad shape is refused here already
         return start(key, x), ()
 
-    def apply(params, state, x, *, key=None, train=False):
+    def whole(params, x):
         y = forward(x)
-        return _scaled(y, *parts(params, y)).astype(x.dtype), ()
+        return _scaled(y, *parts(params, y)).astype(x.dtype)
+
+    def apply(params, state, x, *, key=None, train=False):
+        # x alone is kept for the gradient: a scan over depth copies all that is kept.
+        return jax.checkpoint(whole, prevent_cse=False)(params, x), ()
 
     return Layer(core.titled(title, init), apply)
 

@@ -1,0 +1,119 @@
+"""Segments: rows that belong together, summed, averaged, or set against each other.
+
+Row i belongs to the segment ids[i], in any order. Rows whose id is outside of [0, count) belong to
+none: they add to nothing, and no gradient comes back to them. A segment may be empty.
+
+On a CPU `jax.ops.segment_sum` takes as long with sorted ids as with others, and is on a level with
+a sparse matrix product; a dense one takes tens of times as long on a graph of 2708 nodes.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+
+
+def take(x: jax.Array, ids: jax.Array) -> jax.Array:
+    """Rows of x by their number, zeros for a number that is none: y_i = x[ids_i].
+
+    Args:
+      x: [n, ...].
+      ids: integers [m]; y is [m, ...].
+    """
+    return x.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
+
+
+def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
+    """The sum of each segment's rows: y_s = sum of x_i over ids_i = s, zeros where it is empty.
+
+    Args:
+      x: [n, ...].
+      ids: integers [n], the segment of each row.
+      count: how many segments there are; y is [count, ...].
+
+    Raises:
+      ValueError: for ids that are not one integer a row.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.segment_sum(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
+    [5.0, 0.0, 2.0]
+    """
+    return jax.ops.segment_sum(x, _whole(x, ids, "segment_sum"), _count(count))
+
+
+def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
+    """The mean of each segment's rows, zeros where it is empty; arguments as in `segment_sum`.
+
+    Raises:
+      ValueError: as `segment_sum` does.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.segment_mean(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
+    [2.5, 0.0, 2.0]
+    """
+    rows = segment_sum(jnp.ones(jnp.shape(ids), x.dtype), ids, count)
+    return segment_sum(x, ids, count) / _over(jnp.maximum(rows, 1), x)
+
+
+def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
+    """The largest of each segment's rows, feature by feature, zeros where it is empty.
+
+    Rows that share the maximum share its gradient. Arguments as in `segment_sum`.
+
+    Raises:
+      ValueError: as `segment_sum` does.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.segment_max(jnp.array([1.0, -2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
+    [4.0, 0.0, -2.0]
+    """
+    ids, count = _whole(x, ids, "segment_max"), _count(count)
+    top = take(_top(x, ids, count), ids)
+    first = x == top
+    # The sum of those that are the maximum, by their number: its gradient is a choice and a sum.
+    ties = segment_sum(first.astype(x.dtype), ids, count)
+    return segment_sum(jnp.where(first, x, 0), ids, count) / jnp.maximum(ties, 1)
+
+
+def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
+    """The softmax over each segment's rows: y_i = exp(x_i) / sum of exp(x_j) over ids_j = ids_i.
+
+    Rows of no segment get zero. Arguments as in `segment_sum`; y has the shape of x.
+
+    Raises:
+      ValueError: as `segment_sum` does.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.segment_softmax(jnp.array([0.0, 9.0, 0.0]), jnp.array([0, 2, 0]), 3).tolist()
+    [0.5, 1.0, 0.5]
+    """
+    ids, count = _whole(x, ids, "segment_softmax"), _count(count)
+    member = _over((ids >= 0) & (ids < count), x)
+    # Rows of no segment would overflow, and infinity times a gradient of zero is none.
+    shifted = jnp.where(member, x - take(_top(x, ids, count), ids), 0)
+    raised = jnp.where(member, jnp.exp(shifted), 0)
+    total = take(segment_sum(raised, ids, count), ids)
+    return raised / jnp.where(member, total, 1)
+
+
+def _top(x, ids, count: int):
+    """The largest of each segment's rows as a constant, zeros where it is empty."""
+    top = jax.lax.stop_gradient(jax.ops.segment_max(jax.lax.stop_gradient(x), ids, count))
+    return jnp.where(top == -jnp.inf, 0, top)
+
+
+def _over(rows, x):
+    """One value a row, against the other axes of x."""
+    return rows.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def _count(count: int) -> int:
+    return core.count(count, "the count of segments", 0)
+
+
+def _whole(x, ids, title: str):
+    if not jnp.issubdtype(jnp.result_type(ids), jnp.integer) or jnp.shape(ids) != x.shape[:1]:
+        raise ValueError(
+            f"{title} takes one integer id a row, got {core.describe(ids)} for {core.describe(x)}."
+        )
+    return ids
