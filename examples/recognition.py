@@ -2,8 +2,9 @@
 
 Every step sees each digit turned, sheared, scaled and moved by an affine map near the identity,
 drawn anew on the device inside the loss; clothes are mirrored and moved by whole pixels instead.
-The labels are smoothed, and the learning rate rises and falls in one cycle. All of this was chosen
-on 800 of the 4000 digits and on 10000 of the 60000 clothes, held out from the others; the test rows
+The labels are smoothed, and the learning rate rises and falls in one cycle. Clothes are looked at
+with their mirror images. All of this was chosen on 800 of the 4000 digits and on 10000 of the 60000
+clothes, held out from the others, and the net of clothes by the time of its step; the test rows
 chose nothing.
 """
 
@@ -19,6 +20,7 @@ from sklearn.svm import SVC
 
 import jaxnn as nn
 from examples import Check, Options, Result, data
+from jaxnn.nets.cnn import basic_block
 
 SMOOTHING, RATE, DECAY = 0.1, 6e-3, 0.05  # share of the label; peak of the learning rate; weights'
 EDGE, SHIFT = 0.15, 2.0  # the most by which an affine map differs from the identity, and pixels
@@ -33,6 +35,7 @@ class Task(NamedTuple):
     steps: int
     quick_steps: int
     names: tuple[str, ...]
+    net: nn.Layer
 
 
 CLOTHES = (
@@ -40,8 +43,18 @@ CLOTHES = (
     *("sandal", "shirt", "sneaker", "bag", "boot"),
 )
 TASKS = {
-    "digits": Task(0.985, 64, 2000, 60, tuple("0123456789")),
-    "fashion": Task(0.92, 128, 3300, 60, CLOTHES),
+    "digits": Task(
+        *(0.985, 64, 2000, 60, tuple("0123456789")), nn.resnet(10, (1, 1, 1), width=16, small=True)
+    ),
+    # Half as high and wide from the start: twice the channels in two thirds of a step's time.
+    "fashion": Task(
+        *(0.92, 128, 6000, 60, CLOTHES),
+        nn.serial(
+            *(nn.conv(32, 5, stride=2, bias=False), nn.batch_norm(), jax.nn.relu),
+            *(basic_block(32), basic_block(64, 2, project=True), basic_block(128, 2, project=True)),
+            *(nn.global_avg_pool(), nn.dense(10)),
+        ),
+    ),
 }
 
 
@@ -72,13 +85,10 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy(logits, smooth)
 
 
-net = nn.resnet(10, (1, 1, 1), width=16, small=True)
-plain = nn.training.supervised(net, cross_entropy, {"accuracy": nn.accuracy})
-
-
 def losses(task: str):
     """The loss on rows [batch, 784] of a task: in training, of pictures that were changed."""
     change = warped if task == "digits" else mirrored
+    plain = nn.training.supervised(TASKS[task].net, cross_entropy, {"accuracy": nn.accuracy})
 
     def loss(params, state, batch, *, key, train):
         x, labels = batch
@@ -102,7 +112,7 @@ def plan(options: Options):
     x = jax.ShapeDtypeStruct((task.batch, 784), jnp.float32)
     pictures = jax.ShapeDtypeStruct((task.batch, 28, 28, 1), jnp.float32)
     labels = jax.ShapeDtypeStruct((task.batch,), jnp.int32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), pictures)
+    train = nn.training.start(task.net, optimizer, jax.random.key(options.seed), pictures)
     return nn.training.step(losses(chosen(options)), optimizer), train, (x, labels)
 
 
@@ -123,7 +133,7 @@ def run(options: Options) -> Result:
     test_x, test_y = rows.test_x[few], rows.test_y[few]
     support = slice(1000 if options.quick else SUPPORT)
     machine = SVC().fit(rows.x[support], rows.y[support])
-    beliefs = believed(end.train, test_x)
+    beliefs = believed(title, end.train, test_x)
     right = beliefs[np.arange(len(test_y)), test_y]
     return Result(
         checks=(Check("accuracy", float(np.mean(beliefs.argmax(axis=1) == test_y)), task.bar),),
@@ -142,11 +152,18 @@ def run(options: Options) -> Result:
     )
 
 
-def believed(train: nn.training.Train, x: np.ndarray) -> np.ndarray:
-    """The belief in each class, [rows, 10]."""
-    look = jax.jit(lambda x: net.apply(train.params, train.state, x.reshape(-1, 28, 28, 1))[0])
+def believed(task: str, train: nn.training.Train, x: np.ndarray) -> np.ndarray:
+    """The belief in each class, [rows, 10]; of clothes, and of their mirror images as well."""
+
+    def look(x):
+        x = x.reshape(-1, 28, 28, 1)
+        views = [x] if task == "digits" else [x, x[:, :, ::-1]]
+        logits = [TASKS[task].net.apply(train.params, train.state, view)[0] for view in views]
+        return sum(jax.nn.softmax(each) for each in logits) / len(logits)
+
+    look = jax.jit(look)
     parts = [look(jnp.asarray(x[i : i + 500])) for i in range(0, len(x), 500)]
-    return np.concatenate([np.asarray(jax.nn.softmax(part)) for part in parts])
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 # The pictures

@@ -53,6 +53,9 @@ from jaxnn.layers.reparam import spectral_norm, weight_norm
 from jaxnn.layers.reshape import flatten, pixel_shuffle, upsample
 from jaxnn.layers.rotary import alibi_slopes, rotary
 
+# Layers: rows in segments
+from jaxnn.layers.segment import segment_max, segment_mean, segment_softmax, segment_sum
+
 # Layers: sound
 from jaxnn.layers.spectrum import log_mel, mel_filters, spec_augment
 
@@ -60,7 +63,7 @@ from jaxnn.layers.spectrum import log_mel, mel_filters, spec_augment
 from jaxnn.losses import accuracy, mse
 
 # Networks: adversarial
-from jaxnn.nets import gan
+from jaxnn.nets import gan, surrogate
 
 # Networks: autoencoders
 from jaxnn.nets.autoencoder import (
@@ -95,6 +98,15 @@ from jaxnn.nets.capsule import (
     squash,
 )
 from jaxnn.nets.capsule_decoder import capsule_decoder, mask_capsules
+
+# Networks: radial basis functions
+from jaxnn.nets.centres import (
+    Clusters,
+    kmeans,
+    orthogonal_least_squares,
+    rows_as_centres,
+    widths,
+)
 from jaxnn.nets.cnn import convnext, lenet, resnet, unet
 
 # Networks: labels without alignment
@@ -108,7 +120,38 @@ from jaxnn.nets.dcgan import (
 )
 from jaxnn.nets.detection import Prediction, detect, detection_loss, detector, focal_loss
 from jaxnn.nets.encoder_decoder import EncoderDecoder, encoder_decoder
+
+# Networks: experts on several devices
+from jaxnn.nets.expert_parallel import expert_parallel
 from jaxnn.nets.fidelity import frechet_distance, manifold_precision_recall
+
+# Networks: graphs
+from jaxnn.nets.graph import edgewise, gcn, gin, nodewise, sage
+from jaxnn.nets.graph_attention import gat, gatv2
+from jaxnn.nets.graph_batch import batch_graphs, padded_size, take_graphs
+from jaxnn.nets.graph_data import (
+    Graph,
+    degrees,
+    edge_mask,
+    graph,
+    graph_mask,
+    node_graphs,
+    node_mask,
+    undirected,
+)
+from jaxnn.nets.graph_links import (
+    by_receiver,
+    hold_out_links,
+    link_logits,
+    link_loss,
+    negative_links,
+    sample_neighbours,
+)
+from jaxnn.nets.graph_message import edge_conditioned, message_passing, virtual_node
+from jaxnn.nets.graph_pool import readout, set2set, top_k_pool
+
+# Networks: spiking
+from jaxnn.nets.izhikevich import izhikevich
 from jaxnn.nets.matrix_capsule import (
     matrix_capsnet,
     matrix_capsules,
@@ -116,9 +159,35 @@ from jaxnn.nets.matrix_capsule import (
     route_by_em,
     spread_loss,
 )
+from jaxnn.nets.membrane import leaky_integrator
+
+# Networks: mixtures of experts
+from jaxnn.nets.mixture import (
+    Mixture,
+    Tasks,
+    expert_usage,
+    mixture,
+    mixture_loss,
+    multi_task,
+    multi_task_loss,
+)
 
 # Networks
 from jaxnn.nets.mlp import mlp
+
+# Networks: modules side by side
+from jaxnn.nets.modular import (
+    average,
+    each,
+    feature_parts,
+    freeze_modules,
+    join_features,
+    modular,
+    module_shardings,
+    swap_module,
+    take_module,
+)
+from jaxnn.nets.plasticity import stdp
 
 # Networks: pretrained
 from jaxnn.nets.pretrained import net_arguments
@@ -132,6 +201,18 @@ from jaxnn.nets.quantized import (
     vector_quantizer,
 )
 
+# Networks: radial basis functions
+from jaxnn.nets.rbf import (
+    gaussian_kernel,
+    inverse_multiquadric_kernel,
+    multiquadric_kernel,
+    rbf,
+    rbf_net,
+    ridge,
+    squared_distances,
+    thin_plate_kernel,
+)
+
 # Networks: recurrent
 from jaxnn.nets.rnn import (
     attention_decoder,
@@ -141,6 +222,78 @@ from jaxnn.nets.rnn import (
     rnn_language_model,
     rnn_tagger,
     seq2seq,
+)
+
+# Networks: sparse mixtures of experts
+from jaxnn.nets.routing import Routing, routed, routings
+
+# Networks: self-organizing maps
+from jaxnn.nets.som import (
+    Mapped,
+    Sums,
+    map_of_pca,
+    map_of_rows,
+    organize,
+    som,
+    som_sums,
+    som_update,
+    unit_distances,
+    winners,
+)
+from jaxnn.nets.som_grid import (
+    Grid,
+    adjacent,
+    asymptotic_decay,
+    bubble_neighbourhood,
+    constant,
+    exponential_decay,
+    gaussian_neighbourhood,
+    grid_distances,
+    inverse_decay,
+    linear_decay,
+    mexican_hat_neighbourhood,
+    positions,
+    triangle_neighbourhood,
+)
+from jaxnn.nets.som_measures import (
+    component_planes,
+    hit_map,
+    quantization_error,
+    topographic_error,
+    u_matrix,
+    unit_labels,
+)
+from jaxnn.nets.sparse_mixture import sparse_mixture
+
+# Networks: spiking, their codes, costs and losses
+from jaxnn.nets.spike_codes import delta_code, latency_code, rate_code
+from jaxnn.nets.spike_costs import (
+    Scaled,
+    dequantize,
+    energy,
+    quantize,
+    synaptic_operations,
+)
+from jaxnn.nets.spike_losses import (
+    count_cross_entropy,
+    count_loss,
+    first_spikes,
+    latency_loss,
+    membrane_loss,
+    spike_penalty,
+)
+
+# Networks: spiking
+from jaxnn.nets.spiking import adaptive_lif, lif, synaptic_lif
+from jaxnn.nets.spiking_chain import spiking_chain
+from jaxnn.nets.spiking_nets import (
+    Spiking,
+    each_step,
+    hold,
+    spike_rate,
+    spiking_cnn,
+    spiking_mlp,
+    spiking_net,
 )
 from jaxnn.nets.text import language_model, text_encoder
 from jaxnn.nets.transformer import transformer, transformer_block
@@ -176,41 +329,62 @@ __version__ = "0.1.0"
 __all__ = [
     "Beams",
     "Cell",
-    "Generated",
+    "Clusters",
     "EncoderDecoder",
+    "Generated",
+    "Graph",
+    "Grid",
     "Latent",
     "Layer",
+    "Mapped",
+    "Mixture",
     "Objects",
     "Prediction",
     "Quantized",
+    "Routing",
+    "Scaled",
+    "Spiking",
+    "Sums",
+    "Tasks",
     "accuracy",
     "adaptive_avg_pool",
+    "adaptive_lif",
     "adaptive_max_pool",
     "add",
+    "adjacent",
     "alibi_slopes",
+    "asymptotic_decay",
     "attention",
     "attention_decoder",
     "augmentation",
     "autoencoder",
+    "average",
     "avg_pool",
+    "batch_graphs",
     "batch_norm",
     "beam_search",
     "bernoulli_log_likelihood",
     "bidirectional",
+    "bubble_neighbourhood",
+    "by_receiver",
     "capsnet",
     "capsule_decoder",
     "capsule_lengths",
     "capsules",
     "cast",
     "chunkwise",
+    "component_planes",
     "concatenate",
     "conditional",
+    "constant",
     "contraction",
     "conv",
     "conv_coder",
     "conv_lstm",
     "conv_transpose",
     "convnext",
+    "count_cross_entropy",
+    "count_loss",
     "cross_attention",
     "ctc_align",
     "ctc_beam",
@@ -220,58 +394,99 @@ __all__ = [
     "dcgan_features",
     "dcgan_generator",
     "decayed",
+    "degrees",
+    "delta_code",
     "dense",
     "dense_coder",
     "depthwise_conv",
+    "dequantize",
     "detect",
     "detection_loss",
     "detector",
     "drop_path",
     "dropout",
+    "each",
+    "each_step",
+    "edge_conditioned",
+    "edge_mask",
+    "edgewise",
     "edit_distance",
     "elbo",
     "elman",
     "embedding",
     "encoder_decoder",
+    "energy",
     "ensemble",
+    "expert_parallel",
+    "expert_usage",
+    "exponential_decay",
+    "feature_parts",
     "feed_forward",
+    "first_spikes",
     "flatten",
     "focal_loss",
     "frechet_distance",
     "freeze",
+    "freeze_modules",
     "gan",
+    "gat",
+    "gatv2",
     "gaussian_dropout",
+    "gaussian_kernel",
     "gaussian_log_likelihood",
+    "gaussian_neighbourhood",
     "gaussian_noise",
+    "gcn",
     "generalized_iou",
     "generate",
+    "gin",
     "global_avg_pool",
     "global_max_pool",
+    "graph",
+    "graph_mask",
+    "grid_distances",
     "group_norm",
     "gru",
+    "hit_map",
+    "hold",
+    "hold_out_links",
     "importance_bound",
     "init_neuron",
     "instance_norm",
     "interop",
+    "inverse_decay",
+    "inverse_multiquadric_kernel",
+    "izhikevich",
     "jacobian_norm",
+    "join_features",
     "kl_divergence",
     "kl_sparsity",
+    "kmeans",
     "l1_sparsity",
     "labels",
     "language_model",
+    "latency_code",
+    "latency_loss",
     "layer_norm",
+    "leaky_integrator",
     "learned_positions",
     "lenet",
     "length_mask",
+    "lif",
     "lift",
     "linear",
+    "linear_decay",
     "linear_rnn",
     "linear_scan",
+    "link_logits",
+    "link_loss",
     "log_mel",
     "lora",
     "lru",
     "lstm",
     "manifold_precision_recall",
+    "map_of_pca",
+    "map_of_rows",
     "margin_loss",
     "mask",
     "mask_capsules",
@@ -280,33 +495,58 @@ __all__ = [
     "max_pool",
     "mean_average_precision",
     "mel_filters",
+    "membrane_loss",
     "merge_lora",
+    "message_passing",
+    "mexican_hat_neighbourhood",
     "mgu",
     "min_gru",
     "min_lstm",
+    "mixture",
+    "mixture_loss",
     "mlp",
+    "modular",
+    "module_shardings",
     "mse",
+    "multi_task",
+    "multi_task_loss",
+    "multiquadric_kernel",
     "nbytes",
+    "negative_links",
     "net_arguments",
     "neuron",
+    "node_graphs",
+    "node_mask",
+    "nodewise",
     "non_maximum_suppression",
+    "organize",
+    "orthogonal_least_squares",
     "pack_objects",
+    "padded_size",
     "pairwise_iou",
     "parallel",
     "perplexity",
     "pixel_shuffle",
     "pool_steps",
+    "positions",
     "primary_capsules",
     "primary_matrix_capsules",
     "projection_discriminator",
+    "quantization_error",
+    "quantize",
     "quantized",
     "quantized_loss",
+    "rate_code",
+    "rbf",
+    "rbf_net",
+    "readout",
     "reconstruction",
     "recurrent",
     "remat",
     "repeat",
     "residual",
     "resnet",
+    "ridge",
     "rms_norm",
     "rnn",
     "rnn_classifier",
@@ -315,23 +555,59 @@ __all__ = [
     "rotary",
     "route_by_agreement",
     "route_by_em",
+    "routed",
+    "routings",
     "rows",
+    "rows_as_centres",
+    "sage",
+    "sample_neighbours",
+    "segment_max",
+    "segment_mean",
+    "segment_softmax",
+    "segment_sum",
     "seq2seq",
     "serial",
+    "set2set",
     "sinusoidal_positions",
     "size",
+    "som",
+    "som_sums",
+    "som_update",
+    "sparse_mixture",
     "spec_augment",
     "spectral_norm",
+    "spike_penalty",
+    "spike_rate",
+    "spiking_chain",
+    "spiking_cnn",
+    "spiking_mlp",
+    "spiking_net",
     "spread_loss",
+    "squared_distances",
     "squash",
     "stack",
+    "stdp",
     "summary",
+    "surrogate",
+    "swap_module",
+    "synaptic_lif",
+    "synaptic_operations",
+    "take_graphs",
+    "take_module",
     "taps",
     "text_encoder",
+    "thin_plate_kernel",
+    "top_k_pool",
+    "topographic_error",
     "training",
     "transformer",
     "transformer_block",
+    "triangle_neighbourhood",
+    "u_matrix",
+    "undirected",
     "unet",
+    "unit_distances",
+    "unit_labels",
     "unroll",
     "upsample",
     "variational",
@@ -339,8 +615,11 @@ __all__ = [
     "vector_quantizer",
     "video_block",
     "video_resnet",
+    "virtual_node",
     "weight_norm",
     "weighted_sum",
+    "widths",
+    "winners",
     "wire",
     "with_dtype",
 ]

@@ -75,11 +75,26 @@ def told(*shape: int) -> Callable:
     return lambda key, dtype: (jax.random.normal(key, (8, *shape), dtype), jnp.arange(8)[::-1])
 
 
+def graphs(key, dtype):
+    """A union of three graphs, with rows that are left over; edges may join any two nodes."""
+    ends = jax.random.randint(jax.random.fold_in(key, 1), (2, 24), 0, 12).astype(jnp.int32)
+    nodes, edges = (
+        jax.random.normal(jax.random.fold_in(key, i), shape, dtype)
+        for i, shape in ((2, (16, 8)), (3, (24, 8)))
+    )
+    sizes = jnp.zeros((8, 2), jnp.int32).at[:3, 0].set(jnp.array([5, 1, 6], jnp.int32))
+    return nn.Graph(nodes, edges, *ends.at[:, 20:].set(16), (), sizes)
+
+
 KINK = {6: "an input of a rectifier lies within the step of a finite difference from zero"}
 WHOLE = {8: "runs backwards from the last step, and so takes whole sequences"}
 HARD = {6: "the code passes its gradient on as it is, whatever its choice of a vector"}
 TOKENS = {9: "tokens say nothing of a dtype, so their vectors are float32 whatever is beside them"}
+STDP = {6: "it learns in state and passes no gradient"}
+SPIKES = {6: "the gradient through a spike is a surrogate"}
 HALF = {6: "computes in bfloat16, too coarse for finite differences"}
+
+SEE = {5: "nodes see their neighbours; that graphs do not see each other, test_graph.py says"}
 
 ENTRIES = {
     # layers
@@ -368,6 +383,70 @@ ENTRIES = {
         ),
         features(2, 3, 8),
     ),
+    # modules side by side, and mixtures of experts
+    "modular": Entry(
+        lambda: nn.modular(nn.dense(8), 2, nn.join_features, parts=nn.feature_parts(2)),
+        features(16),
+    ),
+    "mixture, a tree": Entry(lambda: nn.mixture(nn.dense(8), 2, 2), features(8)),
+    "multi_task": Entry(
+        lambda: nn.multi_task(nn.dense(8), 2, {"a": jnp.tanh, "b": nn.dense(8)}), features(8)
+    ),
+    "sparse_mixture": Entry(
+        lambda: nn.sparse_mixture(8, 4, 2, capacity=1.0, shared=1, activation=jnp.tanh), features(8)
+    ),
+    # spiking neurons and nets
+    "lif": Entry(
+        lambda: nn.lif(0.8, 0.5, refractory=1, learn=("decay", "threshold"), feedback=True),
+        features(6, 8),
+        SPIKES,
+    ),
+    "lif masked": Entry(lambda: nn.lif(0.8, 0.5, reset="zero"), masked(6, 2, 8), SPIKES),
+    "adaptive_lif": Entry(
+        lambda: nn.adaptive_lif(0.8, 0.5, learn=("adaptation", "adaptation_decay")),
+        features(6, 8),
+        SPIKES,
+    ),
+    "synaptic_lif": Entry(
+        lambda: nn.synaptic_lif(0.8, 0.5, reset="delayed", learn=("synaptic_decay",)),
+        features(6, 8),
+        SPIKES,
+    ),
+    "leaky_integrator": Entry(lambda: nn.leaky_integrator(learn=("decay",)), features(6, 8)),
+    "izhikevich": Entry(
+        lambda: nn.serial(lambda x: 30 * x, nn.izhikevich()), features(6, 8), SPIKES
+    ),
+    "stdp": Entry(
+        lambda: nn.serial(lambda x: jnp.abs(x), nn.stdp(8, one_winner=True)), features(6, 8), STDP
+    ),
+    "spiking_mlp": Entry(
+        lambda: sequence.unroll(nn.spiking_mlp(8, 16, steps=3)), features(8), SPIKES
+    ),
+    "spiking_cnn": Entry(lambda: nn.spiking_cnn(8, 8), features(6, 4, 4, 8), SPIKES),
+    # graphs
+    "gcn": Entry(lambda: nn.gcn(8), graphs, SEE),
+    "gat": Entry(lambda: nn.gat(8, heads=2, dropout=0.3), graphs, SEE),
+    "gatv2": Entry(lambda: nn.gatv2(8, heads=2, merge="mean", dropout=0.3), graphs, SEE),
+    "sage": Entry(lambda: nn.sage(8, aggregate="max", normalize=True), graphs, SEE),
+    "gin": Entry(lambda: nn.gin(nn.mlp(8, 8, activation=jnp.tanh)), graphs, SEE),
+    "message_passing": Entry(
+        lambda: nn.message_passing(nn.dense(8), nn.dense(8), aggregate="mean", keep=True),
+        graphs,
+        SEE,
+    ),
+    "edge_conditioned": Entry(
+        lambda: nn.edge_conditioned(8, nn.serial(nn.dense(8), jnp.tanh)), graphs, SEE
+    ),
+    "virtual_node": Entry(
+        lambda: nn.virtual_node(nn.gcn(8), nn.serial(nn.dense(8), jnp.tanh)), graphs, SEE
+    ),
+    "nodewise": Entry(
+        lambda: nn.serial(nn.nodewise(nn.dense(8)), nn.edgewise(nn.dense(8))), graphs, SEE
+    ),
+    "top_k_pool and readout": Entry(
+        lambda: nn.serial(nn.top_k_pool(), nn.readout("sum", "max")), graphs, SEE
+    ),
+    "set2set": Entry(nn.set2set, graphs, SEE),
     # flows
     "serial": Entry(lambda: nn.serial(nn.dense(8), jax.nn.tanh, nn.dense(8)), features(8)),
     "serial by name": Entry(lambda: nn.serial(a=nn.dense(8), b=nn.dense(16)), features(8)),
@@ -424,5 +503,16 @@ ENTRIES = {
     "carry under remat": Entry(lambda: nn.remat(nn.serial(decay(), decay())), features(6, 8)),
     "carry with_dtype": Entry(
         lambda: nn.with_dtype(nn.serial(decay(), nn.dense(8)), jnp.bfloat16), features(6, 8), HALF
+    ),
+    # radial basis functions
+    "rbf normalised": Entry(lambda: nn.rbf(8, metric="centre", normalised=True), features(8)),
+    "rbf of a full metric": Entry(
+        lambda: nn.rbf(8, kernel=nn.multiquadric_kernel, metric="full"), features(8)
+    ),
+    "rbf_net": Entry(lambda: nn.rbf_net(16, 8, width=2.0), features(8)),
+    # self-organizing maps
+    "som": Entry(lambda: nn.som(nn.Grid(2, 4), 10), features(8)),
+    "som online on a hexagonal torus": Entry(
+        lambda: nn.som(nn.Grid(2, 4, True, True), 10, online=True, distance="cosine"), features(8)
     ),
 }

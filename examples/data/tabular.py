@@ -84,3 +84,17 @@ def shuttle() -> Shuttle:
     rest = np.setdiff1d(np.arange(len(y)), learned)
     held = stratified(x[rest], y[rest], len(rest) - round(len(y) / 10))
     return Shuttle(x[learned], held.x, held.y, held.test_x, held.test_y)
+
+
+def yeast() -> Split:
+    """2417 genes of yeast with 14 labels of what they do: the first 1500 to learn from.
+
+    x [rows, 103] float32, expression and descent as measured; y [rows, 14] int32, 1 for each label
+    that a gene has.
+
+    (Elisseeff and Weston, A kernel method for multi-labelled classification, 2001; from river.)
+    """
+    rows = list(need("river.datasets").Yeast())
+    x = np.array([list(gene.values()) for gene, _ in rows], np.float32)
+    y = np.array([list(labels.values()) for _, labels in rows], np.int32)
+    return Split(x[:1500], y[:1500], x[1500:], y[1500:])

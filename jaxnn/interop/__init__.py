@@ -1,5 +1,6 @@
 """Weights from elsewhere and to elsewhere: files of tensors, and the names that others use."""
 
+from jaxnn.interop import nir
 from jaxnn.interop.hugging_face import layout
 from jaxnn.interop.layouts import Layout, Row, from_layout, to_layout
 from jaxnn.interop.names import fill, named
@@ -15,6 +16,7 @@ __all__ = [
     "load",
     "load_torch",
     "named",
+    "nir",
     "save",
     "to_layout",
 ]

@@ -20,6 +20,9 @@ def take(x: jax.Array, ids: jax.Array) -> jax.Array:
       x: [n, ...].
       ids: integers [m]; y is [m, ...].
     """
+    x, ids = jnp.asarray(x), jnp.asarray(ids)
+    if not len(x):
+        return jnp.zeros((*ids.shape, *x.shape[1:]), x.dtype)
     return x.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
 
 

@@ -1,0 +1,57 @@
+"""A full-batch epoch of graph networks in jaxnn: one step of Adam on all nodes, without dropout."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import jaxnn as nn
+from benchmarks.peers import graph_sizes
+from benchmarks.peers.layers_in_jaxnn import cross_entropy
+
+
+def gcn():
+    return nn.serial(nn.gcn(16), nn.nodewise(jax.nn.relu), nn.gcn(graph_sizes.CLASSES)), 0.01
+
+
+def gat():
+    first = nn.gat(8, heads=8), nn.nodewise(jax.nn.elu)
+    return nn.serial(*first, nn.gat(graph_sizes.CLASSES)), 0.005
+
+
+def begin(make: Callable[[], tuple[nn.Layer, float]]) -> tuple[Callable, Any, Any]:
+    """The jitted step, where it starts, and the graph with the labels on the device."""
+    net, rate = make()
+    x, ends, y = graph_sizes.citations()
+    batch = jax.tree.map(jnp.asarray, (nn.graph(x, *ends), y[: graph_sizes.LABELLED]))
+
+    def loss(params, state, batch, *, key, train):
+        graph, y = batch
+        logits = net(params, graph).nodes[: graph_sizes.LABELLED]
+        return cross_entropy(logits, y).mean(), (state, {})
+
+    adam = optax.adam(rate)
+    train = nn.training.start(net, adam, jax.random.key(0), batch[0])
+    return nn.training.step(loss, adam), train, batch
+
+
+def trained(make: Callable[[], tuple[nn.Layer, float]]) -> tuple[Callable[[int], None], int]:
+    step, train, batch = begin(make)
+    parameters = nn.size(train.params)
+
+    def run(steps: int) -> None:
+        nonlocal train
+        for _ in range(steps):
+            train, metrics = step(train, batch)
+        jax.block_until_ready(metrics)
+
+    return run, parameters
+
+
+CASES: dict[str, Callable] = {
+    graph_sizes.GCN: partial(trained, gcn),
+    graph_sizes.GAT: partial(trained, gat),
+}

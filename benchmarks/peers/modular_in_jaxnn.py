@@ -1,0 +1,57 @@
+"""A mixture of 8 experts, and the dense net of as many multiply-adds, in jaxnn.
+
+Both stand in a residual block, learn by SGD with momentum, and take 2048 rows of 256 features a
+step. The router's multiply-adds are given to the dense net as hidden features.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxnn as nn
+
+ROWS, FEATURES, WIDTH, EXPERTS = 2048, 256, 1024, 8
+DENSE = "dense feedforward layer of as many multiply-adds, 2048 rows"
+TOP_1 = "mixture of 8 experts, each row to 1, 2048 rows"
+TOP_2 = "mixture of 8 experts, each row to 2, 2048 rows"
+
+
+def sparse(top_k: int) -> nn.Layer:
+    return nn.sparse_mixture(WIDTH // top_k, EXPERTS, top_k, capacity=1.25)
+
+
+def dense() -> nn.Layer:
+    return nn.feed_forward(WIDTH + EXPERTS // 2)
+
+
+def trained(make: Callable[[], nn.Layer]) -> tuple[Callable[[int], None], int]:
+    """Steps of `training.step` on one batch, each dispatched on its own."""
+    net, optimizer = nn.residual(make()), optax.sgd(1e-3, 0.9)
+    draw = np.random.default_rng(0).standard_normal
+    batch = tuple(jnp.asarray(draw((ROWS, FEATURES), np.float32)) for _ in range(2))
+    loss: Any = nn.training.supervised(net, nn.mse)
+    train = nn.training.start(net, optimizer, jax.random.key(0), batch[0])
+    parameters = nn.size(train.params)
+    if nn.routings(train.state):
+        loss = nn.routed(loss)
+    step = nn.training.step(loss, optimizer)
+
+    def run(steps: int) -> None:
+        nonlocal train
+        for _ in range(steps):
+            train, metrics = step(train, batch)
+        jax.block_until_ready(metrics)
+
+    return run, parameters
+
+
+CASES = {
+    DENSE: partial(trained, dense),
+    TOP_1: partial(trained, partial(sparse, 1)),
+    TOP_2: partial(trained, partial(sparse, 2)),
+}

@@ -1,0 +1,48 @@
+"""The spiking case of `benchmarks/families.py` in snnTorch, as its own tutorial has the net."""
+
+from collections.abc import Callable
+
+import snntorch
+import torch
+from torch import nn
+from torch.nn import functional as fn
+
+from benchmarks.peers import sizes
+from benchmarks.peers.layers_in_torch import trained
+
+SPIKING = "spiking net 784-1000-10, 25 steps, batch 128"
+HOISTED = SPIKING + ", first currents once"
+BATCH, FEATURES, WIDTH, CLASSES, STEPS, DECAY = 128, 784, 1000, 10, 25, 0.95
+
+
+class Spiking(nn.Module):
+    """Two layers of leaky neurons, stepped over a picture that does not change."""
+
+    def __init__(self, hoisted: bool):
+        super().__init__()
+        self.hoisted = hoisted
+        self.first, self.last = nn.Linear(FEATURES, WIDTH), nn.Linear(WIDTH, CLASSES)
+        self.hidden, self.out = snntorch.Leaky(beta=DECAY), snntorch.Leaky(beta=DECAY)
+
+    def forward(self, x):
+        u, v = self.hidden.reset_mem(), self.out.reset_mem()
+        held = self.first(x) if self.hoisted else None
+        membranes = []
+        for _ in range(STEPS):
+            spikes, u = self.hidden(self.first(x) if held is None else held, u)
+            _, v = self.out(self.last(spikes), v)
+            membranes.append(v)
+        return torch.stack(membranes)
+
+
+def entropy(membranes, labels):
+    """The cross entropy of every step, summed over the steps."""
+    return sum(fn.cross_entropy(each, labels) for each in membranes)
+
+
+def spiking(hoisted: bool = False):
+    x, y = sizes.images(BATCH, 28, 1)
+    return trained(Spiking(hoisted), entropy, x.reshape(BATCH, FEATURES), y)
+
+
+CASES: dict[str, Callable] = {SPIKING: spiking, HOISTED: lambda: spiking(True)}

@@ -1,0 +1,184 @@
+"""Parts of a graph too large to be seen at once, and edges that may be there.
+
+`sample_neighbours` draws what a few nodes are told by few of their neighbours, and those by few of
+theirs. Link prediction tells pairs of nodes between which an edge runs from others, by what a graph
+network makes of both: `hold_out_links` keeps edges from it, `negative_links` draws pairs without.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnn import core
+from jaxnn.layers.segment import take
+from jaxnn.nets.graph_data import Graph
+
+
+def sample_neighbours(
+    key: jax.Array, x: Graph, seeds: jax.Array, counts: Sequence[int]
+) -> tuple[Graph, jax.Array]:
+    """A few neighbours of a few nodes, a few of theirs, and so on, as one graph of trees.
+
+    A node that has no more senders than are asked for is given all of them; of more, each is drawn
+    with the same probability and none twice. A node met on two ways is there twice. The shape
+    depends on the counts alone, so that it runs under `jax.jit` and nothing recompiles.
+
+    Args:
+      key: `jax.random.key(...)`.
+      x: one graph, whose edges are sorted by receiver, as `by_receiver` sorts them.
+      seeds: integers [k], nodes of x.
+      counts: senders of each seed, senders of each of those, and so on.
+
+    Returns:
+      (graph, node): the graph, with the seeds as the first k nodes; int32 [n], the node of x that
+      each is, and the nodes of x where there is none. Edges that are not there are left over.
+
+    Raises:
+      ValueError: for counts that are less than 1.
+
+    (Hamilton, Ying and Leskovec, 2017, section 3.1; the draw is systematic sampling: Madow, On the
+    theory of systematic sampling, 1949.)
+
+    >>> import jax, jaxnn as nn
+    >>> star = nn.by_receiver(nn.graph(jax.numpy.ones((5, 1)), [1, 2, 3, 4], [0, 0, 0, 0]))
+    >>> some, node = nn.sample_neighbours(jax.random.key(0), star, jax.numpy.array([0]), [2])
+    >>> some.nodes.shape, some.receivers.tolist()
+    ((3, 1), [0, 0])
+    """
+    x, n = jax.tree.map(jnp.asarray, x), len(x.nodes)
+    starts = jnp.searchsorted(x.receivers, jnp.arange(n + 1), side="left").astype(jnp.int32)
+    level = jnp.asarray(seeds).astype(jnp.int32)
+    nodes, edges, receivers, first = [level], [], [], 0
+    for i, count in enumerate(counts):
+        count = core.count(count, "sample_neighbours: counts")
+        held, degree = take(starts, level), take(starts, level + 1) - take(starts, level)
+        degree = jnp.where(level < n, degree, 0)
+        # Evenly spaced from a random start: each sender is met with the same probability.
+        spacing = jnp.maximum(degree / count, 1)[:, None]
+        start = jax.random.uniform(core.branch(key, i), (len(level), 1)) * spacing
+        place = jnp.arange(count, dtype=jnp.int32)[None]
+        place = jnp.where((degree <= count)[:, None], place, (start + place * spacing).astype(int))
+        there = place < degree[:, None]
+        edge = jnp.where(there, held[:, None] + place, len(x.senders)).reshape(-1)
+        parents = jnp.arange(first, first + len(level), dtype=jnp.int32)
+        parents = jnp.where(there, parents[:, None], -1).reshape(-1)
+        first += len(level)
+        level = x.senders.at[edge].get(mode="fill", fill_value=n)
+        nodes, edges, receivers = [*nodes, level], [*edges, edge], [*receivers, parents]
+    node, edge, receiver = (jnp.concatenate(each) for each in (nodes, edges, receivers))
+    size = len(node)
+    sender = len(seeds) + jnp.arange(len(edge), dtype=jnp.int32)
+    sender, receiver = (jnp.where(receiver < 0, size, each) for each in (sender, receiver))
+    held = () if isinstance(x.edges, tuple) else take(x.edges, edge)
+    sizes = jnp.array([[size, len(edge)]], jnp.int32)
+    return Graph(take(x.nodes, node), held, sender, receiver, x.globals, sizes), node
+
+
+def by_receiver(x: Graph) -> Graph:
+    """A graph with its edges sorted by the node they go to, then by that they come from.
+
+    >>> import numpy as np, jaxnn as nn
+    >>> nn.by_receiver(nn.graph(np.ones((3, 1)), [0, 2, 1], [2, 0, 2])).senders.tolist()
+    [2, 0, 1]
+    """
+    order = np.lexsort((np.asarray(x.senders), np.asarray(x.receivers)))
+    held = x.edges if isinstance(x.edges, tuple) else np.asarray(x.edges)[order]
+    senders, receivers = (np.asarray(each)[order] for each in (x.senders, x.receivers))
+    return x._replace(edges=held, senders=senders, receivers=receivers)
+
+
+# Links
+
+
+def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.ndarray]:
+    """An undirected graph without a share of its links, and those; on the host.
+
+    Args:
+      x: one graph with each edge both ways, as `undirected` makes it; edges without features.
+      share: of the links, in (0, 1).
+      seed: which.
+
+    Returns:
+      (graph, pairs): the graph that is left, and int32 [links, 2], pairs of nodes.
+
+    Raises:
+      ValueError: for a share out of range, or edges with features.
+
+    >>> import numpy as np, jaxnn as nn
+    >>> ring = nn.undirected(nn.graph(np.ones((4, 1)), [0, 1, 2, 3], [1, 2, 3, 0]))
+    >>> left, pairs = nn.hold_out_links(ring, 0.5)
+    >>> left.senders.shape, pairs.shape
+    ((4,), (2, 2))
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"hold_out_links: share must be in (0, 1), got {share!r}.")
+    if not isinstance(x.edges, tuple):
+        raise ValueError("hold_out_links takes edges without features.")
+    ends = np.stack([x.senders, x.receivers], axis=1)
+    links = ends[ends[:, 0] < ends[:, 1]]
+    order = np.random.default_rng(seed).permutation(len(links))
+    held, left = np.split(links[order], [round(share * len(links))])
+    senders, receivers = np.concatenate([left, left[:, ::-1]]).T
+    sizes = np.array([[len(x.nodes), len(senders)]], np.int32)
+    return x._replace(senders=senders, receivers=receivers, sizes=sizes), held
+
+
+def negative_links(key: jax.Array, x: Graph, n: int) -> jax.Array:
+    """n random pairs of different nodes of one graph, between which hardly ever an edge runs.
+
+    Pairs are drawn over all: on a sparse graph few are edges, and those are left in, as is usual.
+
+    Returns:
+      int32 [n, 2].
+
+    >>> import jax, numpy as np, jaxnn as nn
+    >>> path = nn.graph(np.ones((3, 1)), [0, 1], [1, 2])
+    >>> nn.negative_links(jax.random.key(0), path, 8).shape
+    (8, 2)
+    """
+    nodes = len(x.nodes)
+    first = jax.random.randint(core.branch(key, 0), (n,), 0, nodes)
+    step = jax.random.randint(core.branch(key, 1), (n,), 1, nodes)
+    return jnp.stack([first, (first + step) % nodes], axis=1)
+
+
+def link_logits(nodes: jax.Array, pairs: jax.Array) -> jax.Array:
+    """How likely edges are by what their ends are: logit = x_i . x_j for each pair (i, j).
+
+    Args:
+      nodes: [n, features], such as a graph network makes them.
+      pairs: integers [..., 2]; y is [...].
+
+    Raises:
+      ValueError: for pairs of another shape.
+
+    (Kipf and Welling, Variational graph auto-encoders, 2016.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.link_logits(jnp.array([[1.0, 2.0], [3.0, 0.5]]), jnp.array([[0, 1]])).tolist()
+    [4.0]
+    """
+    if jnp.ndim(pairs) < 1 or jnp.shape(pairs)[-1] != 2:
+        raise ValueError(f"link_logits takes pairs [..., 2], got {core.describe(pairs)}.")
+    return (take(nodes, pairs[..., 0]) * take(nodes, pairs[..., 1])).sum(-1)
+
+
+def link_loss(nodes: jax.Array, links: jax.Array, others: jax.Array) -> jax.Array:
+    """The mean cross entropy of pairs with an edge and of pairs without, both weighing the same.
+
+    Args:
+      nodes: [n, features].
+      links, others: integers [..., 2], as for `link_logits`.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.link_loss(jnp.zeros((2, 3)), jnp.array([[0, 1]]), jnp.array([[1, 0]])).round(4).tolist()
+    0.6930999755859375
+    """
+    there, absent = (
+        optax.sigmoid_binary_cross_entropy(link_logits(nodes, pairs), label).mean()
+        for pairs, label in ((links, jnp.ones(())), (others, jnp.zeros(())))
+    )
+    return (there + absent) / 2

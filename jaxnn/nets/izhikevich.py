@@ -1,0 +1,83 @@
+"""Izhikevich's neuron: two equations for the many ways in which real neurons spike."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.core import Cell
+from jaxnn.nets.membrane import chunk, rest
+from jaxnn.nets.surrogate import arctan
+from jaxnn.sequence import recurrent
+
+PEAK = 30.0  # mV, where it spikes
+CUT = 35.0  # mV, which its membrane does not pass
+WIDE = arctan(0.1)  # of v, which moves by tens of mV
+
+
+def izhikevich(
+    a: float = 0.02,
+    b: float = 0.2,
+    c: float = -65.0,
+    d: float = 8.0,
+    *,
+    membrane: bool = False,
+    spike: Callable = WIDE,
+) -> Cell:
+    """Izhikevich's neuron, which spikes in many of the ways that real ones do; a step is 1 ms.
+
+    v <- v + 1/2 (0.04 v^2 + 5 v + 140 - u + x), twice, no further than 35 mV
+    u <- u + a (b v - u)
+    s = (v > 30), and where it spikes v <- c, u <- u + d
+
+    v is taken in two half steps, as in the paper's program, where it may overshoot by far.
+
+    Args:
+      a: how fast u recovers, a millisecond.
+      b: how u follows v.
+      c: v after a spike, mV.
+      d: what a spike adds to u.
+      membrane: whether y is {"spikes": s, "membrane": v}, with v before its reset.
+      spike: the step and its surrogate gradient, of v - 30 in mV; a wide one by default.
+
+    Regular spiking is the default. Of the paper: intrinsically bursting (0.02, 0.2, -55, 4),
+    chattering (0.02, 0.2, -50, 2), fast spiking (0.1, 0.2, -65, 2). Currents x [batch, time, ...,
+    features] are about 5 to 20; the carry is {"membrane": v, "recovery": u}, at -65 and -65 b.
+
+    Raises:
+      TypeError: for currents that are no floats.
+      ValueError: for constants that are not finite, or c of 30 or more; for x without a time axis.
+
+    (Izhikevich, Simple model of spiking neurons, 2003.)
+
+    >>> import jax, jaxnn as nn
+    >>> y = nn.unroll(nn.izhikevich())((), jax.numpy.full((1, 200, 1), 10.0))
+    >>> 3 < float(y.sum()) < 12
+    True
+    """
+    for name, value in zip("abcd", (a, b, c, d), strict=True):
+        if not math.isfinite(value):
+            raise ValueError(f"izhikevich: {name} must be finite, got {value!r}.")
+    if c >= PEAK:
+        raise ValueError(f"izhikevich: c is where v goes from {PEAK} mV, below it, got {c!r}.")
+
+    def init(key, x):
+        chunk(x, "izhikevich")
+        return (), ()
+
+    def carry(params, x):
+        v = rest(chunk(x, "izhikevich")) - 65
+        return {"membrane": v, "recovery": b * v}
+
+    def step(params, memory, x):
+        v, u = memory["membrane"], memory["recovery"]
+        for _ in range(2):
+            v = jnp.minimum(v + 0.5 * (0.04 * v * v + 5 * v + 140 - u + x), CUT)
+        u = u + a * (b * v - u)
+        s = spike(v - PEAK)
+        fired = jax.lax.stop_gradient(s)
+        after = {"membrane": v + fired * (c - v), "recovery": u + d * fired}
+        return after, {"spikes": s, "membrane": v} if membrane else s
+
+    return recurrent(init, carry, step)

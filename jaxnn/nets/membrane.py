@@ -1,0 +1,106 @@
+"""Membranes: what spiking neurons share, and the one that does not spike."""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Cell
+from jaxnn.sequence import recurrent
+
+
+def leaky_integrator(decay: float = 0.9, *, learn: Collection[str] = ()) -> Cell:
+    """A read-out that does not spike: u_t = decay u_{t-1} + x_t, y_t = u_t.
+
+    Args:
+      decay: what is kept of u a step, in (0, 1].
+      learn: ("decay",) for a decay in params, [features], as in `lif`.
+
+    Raises:
+      TypeError, ValueError: as `lif` does.
+
+    >>> import jax, jaxnn as nn
+    >>> nn.unroll(nn.leaky_integrator(0.5))((), jax.numpy.ones((1, 3, 1))).ravel().tolist()
+    [1.0, 1.5, 1.75]
+    """
+    title = "leaky_integrator"
+    begin, of = constants_of(title, {"decay": decay}, learn)
+
+    def init(key, x):
+        return begin(chunk(x, title)), ()
+
+    def carry(params, x):
+        return rest(chunk(x, title))
+
+    def step(params, u, x):
+        u = of(params, x)["decay"] * u + x
+        return u, u
+
+    return recurrent(init, carry, step)
+
+
+def chunk(x: Any, title: str, flat: bool = False) -> Any:
+    """x, which must be floats [batch, time, ..., features], without places if it is flat."""
+    if core.features(x, title).ndim < 3 or (flat and x.ndim != 3):
+        shape = "[batch, time, features]" if flat else "[batch, time, ..., features]"
+        raise ValueError(
+            f"{title}{' with feedback' if flat else ''} takes {shape}, got {core.describe(x)}: one "
+            "step is a chunk of length 1, x[:, None]."
+        )
+    return x
+
+
+def constants_of(
+    title: str, constants: Mapping[str, float], learn: Collection[str], others: tuple = ()
+) -> tuple[Callable, Callable]:
+    """(x) -> params of the learned constants, and (params, x_t) -> all constants by name.
+
+    A rate of decay is learned by its logit, anything else by its logarithm.
+    """
+    learn = (learn,) if isinstance(learn, str) else tuple(learn)
+    for name in learn:
+        if name not in constants:
+            raise ValueError(f"{title}: learn names {', '.join(constants)}, got {name!r}.")
+    for name, value in constants.items():
+        rate, learned = name.endswith("decay"), name in learn
+        most = (1 if learned else math.nextafter(1, 2)) if rate else math.inf
+        if not 0 < value < most:
+            span = "in (0, 1), to be learned" if learned else "in (0, 1]"
+            span = span if rate else "above 0 and finite"
+            raise ValueError(f"{title}: {name} must be {span}, got {value!r}.")
+
+    def begin(x):
+        dtype = core.param_dtype(x)
+        params = {}
+        for name in learn:
+            value = constants[name]
+            raw = math.log(value / (1 - value)) if name.endswith("decay") else math.log(value)
+            params[name] = jnp.full(x.shape[-1:], raw, dtype)
+        return params or ()
+
+    def of(params, x):
+        if not (learn or others):
+            if not core.empty(params):
+                raise ValueError(f"{title} has no params: these are the params of another net.")
+            return constants
+        held: dict[str, Any] = dict(constants)
+        raws = core.weights(params, x, title, *learn, *others)
+        for name, raw in zip(learn, raws, strict=False):
+            if raw.shape != x.shape[-1:]:
+                raise ValueError(
+                    f"{title} has {name} for {raw.shape[0]} features, got {core.describe(x)}: feed "
+                    f"{raw.shape[0]}, or init with an example of {x.shape[-1]}."
+                )
+            value = jax.nn.sigmoid(raw) if name.endswith("decay") else jnp.exp(raw)
+            held[name] = value.reshape((1,) * (x.ndim - 1) + (-1,))
+        return held
+
+    return begin, of
+
+
+def rest(x: Any) -> jax.Array:
+    """Zeros for every neuron, [batch, ..., features]."""
+    return jnp.zeros((x.shape[0], *x.shape[2:]), x.dtype)

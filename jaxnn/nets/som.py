@@ -1,0 +1,288 @@
+"""Self-organizing maps: units on a grid become like the data, neighbours like each other.
+
+`som` is a layer whose learning lives in its state: there is no gradient. What it is made of, the
+sums over rows and the update from them, stands by itself, for data that come in chunks.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from jaxnn import core
+from jaxnn.core import Layer
+from jaxnn.nets.som_grid import (
+    Grid,
+    asymptotic_decay,
+    checked,
+    gaussian_neighbourhood,
+    grid_distances,
+)
+
+DISTANCES = ("euclidean", "cosine", "manhattan")
+
+
+class Mapped(NamedTuple):
+    """Where the rows of x lie on a map.
+
+    index: the winner of each, int32 [rows]; -1 for a row whose every feature is missing.
+    distance: from its weights, [rows]; NaN for such a row.
+    """
+
+    index: Any
+    distance: Any
+
+
+class Sums(NamedTuple):
+    """Of the rows that each unit won: sums of features and how many were there, [units, features].
+
+    Those of chunks are added: `jax.tree.map(jnp.add, first, second)`.
+    """
+
+    totals: Any
+    counts: Any
+
+
+export.register_namedtuple_serialization(Mapped, serialized_name="jaxnn.Mapped")
+
+
+def som(
+    grid: Grid,
+    steps: int,
+    *,
+    online: bool = False,
+    rate: float | None = None,
+    radius: float = 1.5,
+    neighbourhood: Callable = gaussian_neighbourhood,
+    distance: str = "euclidean",
+    rate_decay: Callable = asymptotic_decay,
+    radius_decay: Callable = asymptotic_decay,
+) -> Layer:
+    """A self-organizing map: each row of x wins the unit nearest to it, which learns from it.
+
+    In training, with h(d) the neighbourhood of two units at distance d on the grid:
+
+      online:  for one row after the other, w_j <- w_j + rate_t h(d(j, winner)) (x - w_j)
+      batch:   w_j <- w_j + rate_t (sum_i h(d(j, winner_i)) x_i / sum_i h(d(j, winner_i)) - w_j)
+
+    A feature that is NaN is missing: it has no part in the distance, and teaches nothing.
+
+    The state is "weights" [units, features], at first standard normal, and "step", the clock of the
+    decays: it counts rows online, else chunks. Better starts are `map_of_pca` and `map_of_rows`:
+    `state | {"weights": w}`.
+
+    Args:
+      grid: such as Grid(10, 10, hexagonal=True).
+      steps: after which the decays have come to their end; rows online, else chunks.
+      online: whether rows teach one by one.
+      rate: at first; 0.5 online, else 1.
+      radius: of the neighbourhood at first, in columns of the grid.
+      neighbourhood: (distance, radius) -> what is learned of it.
+      distance: "euclidean", "cosine" or "manhattan".
+      rate_decay, radius_decay: (value at first, step, steps) -> value.
+
+    Returns:
+      A layer, x [rows, features] to `Mapped`.
+
+    Raises:
+      TypeError: for x that is no floats.
+      ValueError: for a grid without units, steps less than 1, a rate or radius that is not
+        positive, another distance, or x of another shape.
+
+    (Kohonen, Self-organized formation of topologically correct feature maps, 1982; Essentials of
+    the self-organizing map, 2013.)
+
+    >>> import jax, jaxnn as nn
+    >>> x = jax.random.normal(jax.random.key(0), (64, 3))
+    >>> net = nn.som(nn.Grid(4, 4), 10)
+    >>> _, state = net.init(jax.random.key(1), x)
+    >>> state = nn.organize(net, state, x, 10)
+    >>> net.apply((), state, x)[0].index.shape, int(state["step"])
+    ((64,), 10)
+    """
+    title, grid = "som", checked(grid, "som")
+    steps, rate = core.count(steps, f"{title}: steps"), rate or (0.5 if online else 1.0)
+    for name, value in (("rate", rate), ("radius", radius)):
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{title}: {name} must be positive and finite, got {value!r}.")
+    if distance not in DISTANCES:
+        raise ValueError(f"{title}: distance is one of {', '.join(DISTANCES)}, got {distance!r}.")
+
+    def init(key, x):
+        if core.features(x, title).ndim != 2 or not x.shape[-1]:
+            raise ValueError(f"{title} takes x [rows, features], got {core.describe(x)}.")
+        weights = jax.random.normal(key, (grid.units, x.shape[-1]), core.param_dtype(x))
+        return (), {"weights": weights, "step": jnp.int32(0)}
+
+    def apply(params, state, x, *, key=None, train=False):
+        held = core.required(state, title)
+        if core.features(x, title).ndim != 2 or x.shape[-1] != held["weights"].shape[-1]:
+            raise ValueError(
+                f"{title} takes x [rows, {held['weights'].shape[-1]}], got {core.describe(x)}."
+            )
+        found = winners(held["weights"].astype(x.dtype), x, distance)
+        if core.flag(train):
+            state = (one_by_one if online else at_once)(held, jax.lax.stop_gradient(x))
+        return found, state
+
+    def now(held):
+        t = held["step"].astype(held["weights"].dtype)
+        return rate_decay(rate, t, steps), radius_decay(radius, t, steps)
+
+    def at_once(held, x):
+        x, weights = x.astype(held["weights"].dtype), held["weights"]
+        sums = som_sums(weights, x, distance)
+        weights = som_update(grid, weights, sums, *now(held), neighbourhood)
+        return {"weights": weights, "step": held["step"] + 1}
+
+    def one_by_one(held, x):
+        apart = jnp.asarray(grid_distances(grid), held["weights"].dtype)
+
+        def learn(held, row):
+            weights, (pace, wide) = held["weights"], now(held)
+            row = row.astype(weights.dtype)
+            index = winners(weights, row[None], distance).index[0]
+            pull = pace * neighbourhood(apart[index], wide)
+            pull = jnp.where(index < 0, 0, pull).astype(weights.dtype)
+            there = ~jnp.isnan(row)
+            off = jnp.where(there, row, 0)[None] - weights
+            off = jnp.where(jnp.broadcast_to(there, off.shape), off, 0)
+            return {"weights": weights + pull[:, None] * off, "step": held["step"] + 1}, None
+
+        return jax.lax.scan(learn, held, x)[0]
+
+    return Layer(init, apply)
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def organize(net: Layer, state: Any, x: jax.Array, passes: int) -> Any:
+    """The state after so many passes over x [rows, features], in one program.
+
+    Args:
+      net: made by `som`.
+      state: of it; its clock runs on.
+      passes: over x: one step each in batch training, a step a row online.
+    """
+    return jax.lax.fori_loop(
+        0, passes, lambda _, state: net.apply((), state, x, train=True)[1], state
+    )
+
+
+def winners(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Mapped:
+    """The unit nearest to each row, of weights [units, features] and x [rows, features].
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.winners(jnp.array([[0.0, 0.0], [5.0, 5.0]]), jnp.array([[4.0, jnp.nan]])).index.tolist()
+    [1]
+    """
+    apart = unit_distances(weights, x, distance)
+    index = jnp.argmin(apart, axis=1).astype(jnp.int32)
+    missing = jnp.isnan(x).all(axis=1)
+    least = jnp.where(missing, jnp.nan, apart.min(axis=1))
+    return Mapped(jnp.where(missing, -1, index), least)
+
+
+def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> jax.Array:
+    """How far each row of x is from each unit, [rows, units], over the features that are there.
+
+    euclidean: sqrt(sum (x - w)^2);  manhattan: sum |x - w|;  cosine: 1 - x w / (|x| |w|)
+    """
+    there = ~jnp.isnan(x)
+    x, there = jnp.where(there, x, 0), there.astype(x.dtype)
+    if distance == "manhattan":
+        one = lambda w: (there * jnp.abs(x - jnp.broadcast_to(w, x.shape))).sum(axis=1)  # noqa: E731
+        return jax.lax.map(one, weights).T
+    with jax.default_matmul_precision("highest"):
+        dots, sizes = x @ weights.T, there @ jnp.square(weights).T
+    own = jnp.square(x).sum(axis=1, keepdims=True)
+    if distance == "cosine":
+        product = jnp.sqrt(own * sizes)
+        return 1 - dots / jnp.maximum(product, jnp.finfo(x.dtype).tiny)
+    squares = jnp.maximum(own + sizes - 2 * dots, jnp.zeros_like(dots))
+    safe = jnp.where(squares > 0, squares, jnp.ones_like(squares))
+    return jnp.where(squares > 0, jnp.sqrt(safe), 0)
+
+
+def som_sums(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Sums:
+    """What a chunk of rows x [rows, features] has to teach to the units that they win."""
+    index = winners(weights, x, distance).index
+    there = ~jnp.isnan(x)
+    taught = [jnp.where(there, x, 0), there.astype(x.dtype)]
+    empty = jnp.zeros_like(weights)
+    place = jnp.where(index < 0, len(weights), index)  # beyond the last: left out
+    return Sums(*(empty.at[place].add(each, mode="drop") for each in taught))
+
+
+def som_update(
+    grid: Grid,
+    weights: jax.Array,
+    sums: Sums,
+    rate: Any = 1.0,
+    radius: Any = 1.5,
+    neighbourhood: Callable = gaussian_neighbourhood,
+) -> jax.Array:
+    """The weights after a step of batch training by the `Sums` of all rows.
+
+    A unit and feature that no row is near stays as it is.
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> grid, weights = nn.Grid(1, 2), jnp.array([[0.0], [9.0]])
+    >>> chunks = jnp.array([[1.0], [3.0]]), jnp.array([[8.0]])
+    >>> sums = jax.tree.map(jnp.add, *(nn.som_sums(weights, each) for each in chunks))
+    >>> nn.som_update(grid, weights, sums, radius=0.01).ravel().tolist()
+    [2.0, 8.0]
+    """
+    near = neighbourhood(jnp.asarray(grid_distances(grid), weights.dtype), radius)
+    near = near.astype(weights.dtype)
+    totals = jnp.matmul(near, sums.totals, precision="highest")
+    counts = jnp.matmul(near, sums.counts, precision="highest")
+    held = counts > 0
+    wanted = totals / jnp.where(held, counts, jnp.ones_like(counts))
+    return weights + jnp.where(held, rate * (wanted - weights), 0).astype(weights.dtype)
+
+
+# Where a map begins
+
+
+def map_of_rows(key: jax.Array, x: jax.Array, grid: Grid) -> jax.Array:
+    """Weights [units, features] that are rows of x, drawn with replacement.
+
+    >>> import jax, jaxnn as nn
+    >>> nn.map_of_rows(jax.random.key(0), jax.numpy.ones((3, 2)), nn.Grid(2, 2)).shape
+    (4, 2)
+    """
+    return x[jax.random.choice(key, len(x), (checked(grid, "map_of_rows").units,))]
+
+
+def map_of_pca(x: jax.Array, grid: Grid) -> jax.Array:
+    """Weights on the plane in which x varies most: x [rows, features] to [units, features].
+
+    From one unit vector below the mean to one above it: along the rows in the direction in which x
+    varies most, along the columns in the second.
+
+    Raises:
+      ValueError: for fewer than two features or rows; for values that are missing.
+
+    >>> import jax, jaxnn as nn
+    >>> x = jax.random.normal(jax.random.key(0), (50, 3)) * jax.numpy.array([[1.0, 9.0, 3.0]])
+    >>> abs(nn.map_of_pca(x, nn.Grid(3, 3))[0] - x.mean(axis=0)).round().tolist()
+    [0.0, 1.0, 1.0]
+    """
+    checked(grid, "map_of_pca")
+    if x.ndim != 2 or min(x.shape) < 2:
+        raise ValueError(
+            f"map_of_pca takes two rows and two features at least, got {core.describe(x)}; start "
+            "from map_of_rows instead."
+        )
+    if not core.traced(x) and bool(jnp.isnan(x).any()):
+        raise ValueError("map_of_pca: values are missing (NaN); start from complete rows.")
+    mean = x.mean(axis=0)
+    with jax.default_matmul_precision("highest"):
+        _, directions = jnp.linalg.eigh(jnp.cov(x, rowvar=False))
+    first, second = directions[:, -1], directions[:, -2]
+    one, two = jnp.linspace(-1, 1, grid.rows), jnp.linspace(-1, 1, grid.columns)
+    plane = one[:, None, None] * first + two[None, :, None] * second
+    return (mean + plane).reshape(grid.units, -1).astype(x.dtype)

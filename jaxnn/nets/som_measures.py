@@ -1,0 +1,114 @@
+"""What a self-organizing map shows: its errors, its borders, and what its units stand for."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn import core
+from jaxnn.nets.som import unit_distances, winners
+from jaxnn.nets.som_grid import Grid, adjacent, grid_distances
+
+
+def quantization_error(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> jax.Array:
+    """The mean distance of rows from their winners; rows without any feature are left out.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.quantization_error(jnp.array([[0.0], [4.0]]), jnp.array([[1.0], [4.0]])).tolist()
+    0.5
+    """
+    return jnp.nanmean(winners(weights, x, distance).distance)
+
+
+def topographic_error(
+    grid: Grid, weights: jax.Array, x: jax.Array, distance: str = "euclidean"
+) -> jax.Array:
+    """The share of rows whose two nearest units do not touch on the grid.
+
+    Raises:
+      ValueError: for a map of one unit, where there is no second.
+
+    (Kiviluoto, Topology preservation in self-organizing maps, 1996.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> weights, x = jnp.array([[0.0], [9.0], [1.0]]), jnp.array([[0.4], [8.0]])
+    >>> nn.topographic_error(nn.Grid(1, 3), weights, x).tolist()
+    0.5
+    """
+    if grid.units < 2:
+        raise ValueError("topographic_error: a map of one unit has no second nearest; use 1 x 2.")
+    nearest = jax.lax.top_k(-unit_distances(weights, x, distance), 2)[1]
+    touch = jnp.asarray(adjacent(grid))[nearest[:, 0], nearest[:, 1]]
+    there = ~jnp.isnan(x).all(axis=1)
+    return (there & ~touch).sum() / jnp.maximum(there.sum(), 1)
+
+
+def u_matrix(grid: Grid, weights: jax.Array, distance: str = "euclidean") -> jax.Array:
+    """The mean distance of each unit's weights from its neighbours', [rows, columns].
+
+    High values are borders between clusters; a map of one unit has 0.
+
+    (Ultsch and Siemon, Kohonen's self organizing feature maps for exploratory data analysis, 1990.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.u_matrix(nn.Grid(1, 3), jnp.array([[0.0], [1.0], [5.0]])).tolist()
+    [[1.0, 2.5, 4.0]]
+    """
+    touch = jnp.asarray(adjacent(grid), weights.dtype)
+    apart = (touch * unit_distances(weights, weights, distance)).sum(axis=1)
+    return (apart / jnp.maximum(touch.sum(axis=1), 1)).reshape(grid.rows, grid.columns)
+
+
+def hit_map(grid: Grid, index: jax.Array) -> jax.Array:
+    """How many rows each unit won, int32 [rows, columns], of indices as `som` gives them.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.hit_map(nn.Grid(1, 3), jnp.array([0, 2, 2, -1])).tolist()
+    [[1, 0, 2]]
+    """
+    place = jnp.where(index < 0, grid.units, index)
+    counts = jnp.zeros(grid.units, jnp.int32).at[place].add(1, mode="drop")
+    return counts.reshape(grid.rows, grid.columns)
+
+
+def component_planes(grid: Grid, weights: jax.Array) -> jax.Array:
+    """The weights as one picture a feature, [features, rows, columns].
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.component_planes(nn.Grid(2, 2), jnp.arange(8.0).reshape(4, 2))[1].tolist()
+    [[1.0, 3.0], [5.0, 7.0]]
+    """
+    return weights.T.reshape(-1, grid.rows, grid.columns)
+
+
+def unit_labels(grid: Grid, index: jax.Array, labels: jax.Array, classes: int) -> jax.Array:
+    """What each unit stands for, int32 [units]: the label of most of the rows that it won.
+
+    A unit that won none takes the label of the nearest on the grid that won some. To classify:
+    `unit_labels(...)[index of new rows]`.
+
+    Args:
+      index: int [rows], as `som` gives it.
+      labels: int [rows], 0 to classes - 1.
+      classes: how many.
+
+    Raises:
+      ValueError: where index and labels differ in shape, or no row won a unit.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.unit_labels(nn.Grid(1, 4), jnp.array([0, 0, 3]), jnp.array([1, 1, 0]), 2).tolist()
+    [1, 1, 0, 0]
+    """
+    classes = core.count(classes, "unit_labels: classes")
+    if index.shape != labels.shape:
+        raise ValueError(
+            f"unit_labels takes a label a row, got {core.describe(index)} and "
+            f"{core.describe(labels)}."
+        )
+    votes = np.zeros((grid.units, classes), int)
+    there = np.asarray(index) >= 0
+    if not there.any():
+        raise ValueError("unit_labels: no row won a unit, so that none has a label.")
+    np.add.at(votes, (np.asarray(index)[there], np.asarray(labels)[there]), 1)
+    won = np.flatnonzero(votes.sum(axis=1))
+    nearest = won[grid_distances(grid)[:, won].argmin(axis=1)]
+    return jnp.asarray(votes[nearest].argmax(axis=1), jnp.int32)

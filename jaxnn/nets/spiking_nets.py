@@ -1,0 +1,227 @@
+"""Networks of spiking neurons: stages of weights and neurons, and a read-out of membranes.
+
+They are cells over currents or spikes [batch, time, ...]: `unroll` runs whole sequences, and a step
+at a time they run on events as they come. What goes in is made by the codes of
+`jaxnn.nets.spike_codes`; a picture that is shown all the time is `hold`, behind the first weights.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from jaxnn import core
+from jaxnn.core import Layer, Net
+from jaxnn.flow import serial, wire
+from jaxnn.layers.conv import conv
+from jaxnn.layers.dense import dense
+from jaxnn.nets.membrane import leaky_integrator
+from jaxnn.nets.spiking import lif
+
+
+class Spiking(NamedTuple):
+    """What a spiking net puts out.
+
+    output: of the read-out, [batch, time, classes].
+    spikes: of every stage, 0 or 1 in [batch, time, ...].
+    """
+
+    output: Any
+    spikes: Any
+
+
+export.register_namedtuple_serialization(Spiking, serialized_name="jaxnn.Spiking")
+
+
+def spiking_net(*stages: Any, head: Any) -> Net:
+    """Stages that spike, one after the other, and a head that reads the last: a `Spiking`.
+
+    Args:
+      *stages: layers or cells, each with spikes as its output, such as `serial(dense(64), lif())`;
+        params are under "stage0", "stage1" and so on.
+      head: what reads the spikes of the last, such as `serial(dense(10), leaky_integrator())`.
+
+    Raises:
+      ValueError: for no stages.
+
+    >>> import jax, jaxnn as nn
+    >>> stage, head = nn.serial(nn.dense(8), nn.lif()), nn.serial(nn.dense(2), nn.lif())
+    >>> net, x = nn.unroll(nn.spiking_net(stage, head=head)), jax.numpy.ones((4, 6, 3))
+    >>> params, _ = jax.eval_shape(net.init, jax.random.key(0), x)
+    >>> y = jax.eval_shape(net, params, x)
+    >>> y.output.shape, [spikes.shape for spikes in y.spikes]
+    ((4, 6, 2), [(4, 6, 8)])
+    """
+    if not stages:
+        raise ValueError(
+            "spiking_net takes stages: spiking_net(serial(dense(64), lif()), head=...)."
+        )
+    named = {f"stage{i}": stage for i, stage in enumerate(stages)}
+
+    def flow(f, x):
+        spikes = []
+        for name in named:
+            x = getattr(f, name)(x)
+            spikes.append(x)
+        return Spiking(f.head(x), tuple(spikes))
+
+    return wire(flow, **named, head=head)
+
+
+def spiking_mlp(
+    *widths: int,
+    steps: int | None = None,
+    neuron: Callable = lif,
+    readout: Callable = leaky_integrator,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+) -> Net:
+    """Dense layers with spiking neurons between, and the membranes of a read-out: a `Spiking`.
+
+    Args:
+      *widths: of the layers, the last of them the outputs.
+      steps: for pictures [batch, features] that are shown all the time: the first currents are
+        computed once and held for so many steps. None for sequences [batch, time, features].
+      neuron: a factory of the neurons, such as `lif`; `partial(lif, 0.8, learn=("decay",))` for one
+        with options.
+      readout: a factory of what is behind the last layer.
+      w_init: initialiser of all weights.
+
+    Raises:
+      ValueError: for fewer than two widths, or for what a layer refuses.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.unroll(nn.spiking_mlp(16, 2, steps=5)), jax.numpy.ones((4, 3))
+    >>> params, _ = jax.eval_shape(net.init, jax.random.key(0), x)
+    >>> jax.eval_shape(net, params, x).output.shape
+    (4, 5, 2)
+    """
+    if len(widths) < 2:
+        raise ValueError(
+            f"spiking_mlp takes the widths of its layers, the last of them the outputs, got "
+            f"{widths}: spiking_mlp(256, 10), say."
+        )
+    stages = [[dense(width, w_init=w_init), neuron()] for width in widths[:-1]]
+    if steps is not None:
+        stages[0].insert(1, hold(steps))
+    head = serial(dense(widths[-1], w_init=w_init), readout())
+    return spiking_net(*(serial(*stage) for stage in stages), head=head)
+
+
+def spiking_cnn(
+    classes: int,
+    *widths: int,
+    steps: int | None = None,
+    kernel_size: int = 3,
+    neuron: Callable = lif,
+    readout: Callable = leaky_integrator,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+) -> Net:
+    """Convolutions of stride 2 with spiking neurons behind, and a dense read-out: a `Spiking`.
+
+    Args:
+      classes: outputs.
+      *widths: channels of each convolution, which halves height and width.
+      steps: for pictures [batch, height, width, channels] that are shown all the time, as in
+        `spiking_mlp`. None for sequences of pictures [batch, time, height, width, channels].
+      kernel_size: of all convolutions.
+      neuron, readout, w_init: as in `spiking_mlp`.
+
+    Raises:
+      ValueError: for no widths, or for what a layer refuses.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.unroll(nn.spiking_cnn(10, 8, 16, steps=5)), jax.numpy.ones((4, 12, 12, 1))
+    >>> params, _ = jax.eval_shape(net.init, jax.random.key(0), x)
+    >>> [spikes.shape for spikes in jax.eval_shape(net, params, x).spikes]
+    [(4, 5, 6, 6, 8), (4, 5, 3, 3, 16)]
+    """
+    if not widths:
+        raise ValueError(
+            "spiking_cnn takes the width of each convolution: spiking_cnn(10, 16, 32)."
+        )
+    stages = []
+    for i, width in enumerate(widths):
+        each = conv(width, kernel_size, stride=2, w_init=w_init)
+        if i == 0 and steps is not None:
+            stages.append(serial(each, hold(steps), neuron()))
+        else:
+            stages.append(serial(each_step(each), neuron()))
+    head = serial(
+        flat_steps, dense(core.count(classes, "spiking_cnn: classes"), w_init=w_init), readout()
+    )
+    return spiking_net(*stages, head=head)
+
+
+def each_step(layer: Any) -> Layer:
+    """A layer run on every step of a sequence: [batch, time, ...] goes in as [batch * time, ...].
+
+    It is for layers that take the axes between batch and features for space, as convolutions and
+    pools do. A batch norm under it counts every step as a row.
+
+    Raises:
+      TypeError: for a cell, which has steps of its own.
+      ValueError: for x without a time axis.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.each_step(nn.conv(8, 3, stride=2)), jax.numpy.ones((4, 6, 10, 10, 1))
+    >>> params, _ = jax.eval_shape(net.init, jax.random.key(0), x)
+    >>> jax.eval_shape(net, params, x).shape
+    (4, 6, 5, 5, 8)
+    """
+    child = core.lift(layer)
+    if not isinstance(child, Layer):
+        raise TypeError("each_step takes a layer: a cell runs over the steps by itself.")
+
+    def folded(x):
+        if x.ndim < 3:
+            raise ValueError(f"each_step takes [batch, time, ...], got {core.describe(x)}.")
+        return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+    def init(key, x):
+        return child.init(key, jax.eval_shape(folded, x))
+
+    def apply(params, state, x, *, key=None, train=False):
+        y, state = child.apply(params, state, folded(x), key=key, train=train)
+        return y.reshape(*x.shape[:2], *y.shape[1:]), state
+
+    return Layer(init, apply)
+
+
+def hold(steps: int) -> Layer:
+    """The same input at every step: x [batch, ...] to y [batch, steps, ...], y_t = x.
+
+    Raises:
+      ValueError: for fewer than one step.
+
+    >>> import jax, jaxnn as nn
+    >>> nn.hold(5)((), jax.numpy.ones((4, 3))).shape
+    (4, 5, 3)
+    """
+    steps = core.count(steps, "hold: steps")
+
+    def held(x):
+        # As a scan it has a gradient that adds up step by step, with time first as neurons have it:
+        # the sum that a broadcast has is 30 times as slow on a CPU.
+        _, y = jax.lax.scan(lambda x, _: (x, x), x, length=steps)
+        return jnp.swapaxes(y, 0, 1)
+
+    return core.lift(core.titled("hold", held))
+
+
+def spike_rate(spikes: Any) -> jax.Array:
+    """Spikes a neuron a step, over all the leaves of spikes [batch, time, ...] together.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.spike_rate((jnp.ones((1, 2, 3)), jnp.zeros((1, 2, 1)))).tolist()
+    0.75
+    """
+    leaves = jax.tree.leaves(spikes)
+    return jnp.asarray(sum(leaf.sum() for leaf in leaves)) / sum(leaf.size for leaf in leaves)
+
+
+def flat_steps(x):
+    """The features of every step in one row."""
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))

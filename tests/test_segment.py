@@ -1,0 +1,73 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxnn as nn
+from jaxnn.layers.segment import take
+
+IDS = jnp.array([2, 0, 2, 5, -1, 0, 2])  # 5 and -1 are no segment of four, 1 and 3 are empty
+
+
+def by_hand(function, x, count):
+    rows = [np.asarray(x)[np.asarray(IDS) == s] for s in range(count)]
+    return np.stack([function(each, 0) if len(each) else np.zeros(x.shape[1:]) for each in rows])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(nn.segment_sum, np.sum), (nn.segment_mean, np.mean), (nn.segment_max, np.max)],
+)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_a_segment_is_reduced_by_itself(ours, theirs, shape, key):
+    x = jax.random.normal(key, (7, *shape)) - 3  # maxima below zero as well
+    np.testing.assert_allclose(ours(x, IDS, 4), by_hand(theirs, x, 4), rtol=1e-6)
+
+
+def test_the_softmax_of_a_segment_sums_to_one(key):
+    x = jax.random.normal(key, (7, 3)).at[3:5].set(1e6)  # of no segment
+    y = nn.segment_softmax(x, IDS, 4)
+    wanted = np.zeros((7, 3))
+    for s in (0, 2):
+        some = np.asarray(IDS) == s
+        wanted[some] = jax.nn.softmax(x[some], axis=0)
+    np.testing.assert_allclose(y, wanted, rtol=1e-5)
+
+
+def test_large_scores_do_not_overflow():
+    y = nn.segment_softmax(jnp.array([1e4, 1e4, -1e4]), jnp.array([0, 0, 1]), 2)
+    assert y.tolist() == [0.5, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    "function", [nn.segment_sum, nn.segment_mean, nn.segment_max, nn.segment_softmax]
+)
+def test_no_gradient_comes_back_to_rows_of_no_segment(function, key):
+    x = jax.random.normal(key, (7, 3)).at[3].set(1e3)
+    gradient = jax.grad(lambda x: jnp.sum(jnp.sin(function(x, IDS, 4))))(x)
+    assert jnp.isfinite(gradient).all()
+    assert (gradient[3:5] == 0).all()
+    assert (gradient[0] != 0).any()
+
+
+def test_rows_that_share_a_maximum_share_its_gradient():
+    gradient = jax.grad(lambda x: nn.segment_max(x, jnp.zeros(3, int), 1)[0])
+    assert gradient(jnp.array([2.0, 1.0, 2.0])).tolist() == [0.5, 0.0, 0.5]
+
+
+def test_a_number_that_is_none_takes_zeros():
+    x = jnp.ones((3, 2))
+    assert take(x, jnp.array([2, 3, -1]))[:, 0].tolist() == [1, 0, 0]
+
+
+def test_no_rows_and_no_segments():
+    empty = jnp.zeros((0, 2))
+    for function in (nn.segment_sum, nn.segment_mean, nn.segment_max):
+        assert function(empty, jnp.zeros(0, int), 3).tolist() == [[0, 0]] * 3
+        assert function(jnp.ones((2, 2)), jnp.zeros(2, int), 0).shape == (0, 2)
+
+
+@pytest.mark.parametrize("ids", [jnp.zeros(2), jnp.zeros(3, int), jnp.zeros((2, 1), int)])
+def test_ids_are_one_integer_a_row(ids):
+    with pytest.raises(ValueError, match="segment_mean takes one integer id|segment_sum takes"):
+        nn.segment_mean(jnp.ones((2, 2)), ids, 3)

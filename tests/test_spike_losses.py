@@ -1,0 +1,132 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnn as nn
+
+SPIKES = jax.random.bernoulli(jax.random.key(1), 0.3, (6, 10, 4)).astype(jnp.float32)
+MEMBRANES = jax.random.normal(jax.random.key(2), (6, 10, 4))
+LABELS = jnp.array([0, 3, 1, 2, 0, 1])
+LOSSES = nn.count_loss, nn.count_cross_entropy, nn.membrane_loss, nn.latency_loss
+
+
+def entropy(logits, labels):
+    logits = np.asarray(logits, np.float64)
+    return np.log(np.exp(logits).sum(axis=-1)) - logits[np.arange(len(labels)), labels]
+
+
+def test_count_loss_is_the_squared_error_of_rates():
+    target = np.full((6, 4), 0.1)
+    target[np.arange(6), LABELS] = 0.7
+    wanted = ((np.asarray(SPIKES).mean(axis=1) - target) ** 2).mean(axis=1)
+    loss = nn.count_loss(SPIKES, LABELS, correct=0.7, wrong=0.1)
+    assert np.allclose(loss, wanted, atol=1e-6)
+
+
+def test_count_cross_entropy_reads_counts_as_logits():
+    wanted = entropy(np.asarray(SPIKES).sum(axis=1), LABELS)
+    assert np.allclose(nn.count_cross_entropy(SPIKES, LABELS), wanted, atol=1e-5)
+
+
+def test_membrane_loss_over_time_in_three_ways():
+    u = np.asarray(MEMBRANES)
+    every = np.mean([entropy(u[:, t], LABELS) for t in range(10)], axis=0)
+    wanted = {"mean": entropy(u.mean(1), LABELS), "max": entropy(u.max(1), LABELS), "each": every}
+    for over, value in wanted.items():
+        assert np.allclose(nn.membrane_loss(MEMBRANES, LABELS, over=over), value, atol=1e-5)
+
+
+def test_first_spikes_are_the_first_ones():
+    s = np.asarray(SPIKES)
+    wanted = np.where(s.any(axis=1), s.argmax(axis=1), 10)
+    assert (wanted == 10).any() or (wanted > 0).any()
+    assert np.array_equal(nn.first_spikes(SPIKES), wanted)
+    assert np.allclose(nn.latency_loss(SPIKES, LABELS, scale=0.5), entropy(-0.5 * wanted, LABELS),
+                       atol=1e-5)  # fmt: skip
+
+
+def test_the_gradient_of_a_first_spike_is_the_steps_that_it_saves():
+    # None but the last spikes: one at step k saves 3 - k.
+    slope = jax.grad(lambda s: nn.first_spikes(s).sum())(jnp.array([[[0.0], [0.0], [0.0], [1.0]]]))
+    assert slope.ravel().tolist() == [-3, -2, -1, -1]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_net_learns_under_every_loss(loss):
+    x = jax.random.uniform(jax.random.key(3), (6, 5))
+    readout = nn.leaky_integrator if loss is nn.membrane_loss else nn.lif
+    net, optimizer = nn.unroll(nn.spiking_mlp(32, 4, steps=6, readout=readout)), optax.adam(3e-2)
+
+    def descend(held, _):
+        params, state = held
+        value, slope = jax.value_and_grad(
+            lambda params: loss(net(params, x).output, LABELS).mean()
+        )(params)
+        updates, state = optimizer.update(slope, state)
+        return (optax.apply_updates(params, updates), state), value
+
+    @jax.jit
+    def learn(key):
+        params, _ = net.init(key, x)
+        return jax.lax.scan(descend, (params, optimizer.init(params)), length=30)[1]
+
+    values = learn(jax.random.key(0))
+    assert values[-1] < 0.7 * values[0]
+
+
+def test_a_penalty_for_too_many_and_for_too_few():
+    rate = np.asarray(SPIKES).mean(axis=1)
+    over, under = np.maximum(rate - 0.4, 0), np.maximum(0.2 - rate, 0)
+    wanted = (over**2 + under**2).mean()
+    assert np.allclose(nn.spike_penalty(SPIKES, most=0.4, least=0.2), wanted, atol=1e-6)
+    two = nn.spike_penalty((SPIKES, SPIKES[:, :, :1]))
+    assert np.allclose(two, (rate**2).mean() + (rate[:, :1] ** 2).mean(), atol=1e-6)
+
+
+def test_losses_are_those_of_snntorch():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("snntorch")
+    from snntorch import functional as theirs
+
+    spikes = torch.tensor(np.moveaxis(np.asarray(SPIKES), 1, 0))
+    membranes = torch.tensor(np.moveaxis(np.asarray(MEMBRANES), 1, 0))
+    labels = torch.tensor(np.asarray(LABELS), dtype=torch.long)
+    pairs = [
+        # Theirs is of counts, and divided by the steps.
+        (10 * nn.count_loss(SPIKES, LABELS, correct=0.8, wrong=0.2),
+         theirs.mse_count_loss(0.8, 0.2)(spikes, labels)),
+        (nn.count_cross_entropy(SPIKES, LABELS), theirs.ce_count_loss()(spikes, labels)),
+        (nn.membrane_loss(MEMBRANES, LABELS, over="max"),
+         theirs.ce_max_membrane_loss()(membranes, labels)),
+        (nn.membrane_loss(MEMBRANES, LABELS, over="each"),
+         theirs.ce_rate_loss()(membranes, labels)),
+    ]  # fmt: skip
+    for ours, value in pairs:
+        assert np.allclose(ours.mean(), value.item(), atol=1e-5)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_steps_and_other_labels_are_refused(loss):
+    with pytest.raises(ValueError, match="of at least one step"):
+        loss(SPIKES[:, :0], LABELS)
+    for labels in (LABELS[:3], LABELS[:, None], LABELS.astype(float)):
+        with pytest.raises(ValueError, match=r"labels int \[batch\]"):
+            loss(SPIKES, labels)
+
+
+def test_arguments_out_of_range_are_refused():
+    for call, said in (
+        (lambda: nn.count_loss(SPIKES, LABELS, correct=2.0), "targets are spikes a step"),
+        (lambda: nn.membrane_loss(SPIKES, LABELS, over="last"), "over is one of mean, max, each"),
+        (lambda: nn.latency_loss(SPIKES, LABELS, scale=0.0), "scale must be above 0"),
+        (lambda: nn.spike_penalty(SPIKES, most=-0.1), "bounds are spikes a step"),
+        (lambda: nn.spike_penalty(SPIKES[:, :0]), "of at least one step"),
+        (lambda: nn.first_spikes(SPIKES[:, :0]), "of at least one step"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()
