@@ -83,7 +83,8 @@ def graphs(key, dtype):
         for i, shape in ((2, (16, 8)), (3, (24, 8)))
     )
     sizes = jnp.zeros((8, 2), jnp.int32).at[:3, 0].set(jnp.array([5, 1, 6], jnp.int32))
-    return nn.Graph(nodes, edges, *ends.at[:, 20:].set(16), (), sizes)
+    ends = ends.at[:, 20:].set(16)
+    return nn.Graph(nodes, edges, ends[0], ends[1], (), sizes)
 
 
 KINK = {6: "an input of a rectifier lies within the step of a finite difference from zero"}
@@ -422,6 +423,7 @@ ENTRIES = {
     "spiking_mlp": Entry(
         lambda: sequence.unroll(nn.spiking_mlp(8, 16, steps=3)), features(8), SPIKES
     ),
+    "row_blocks": Entry(lambda: nn.row_blocks(nn.mlp(16, 8), 4), features(8)),
     "spiking_cnn": Entry(lambda: nn.spiking_cnn(8, 8), features(6, 4, 4, 8), SPIKES),
     # graphs
     "gcn": Entry(lambda: nn.gcn(8), graphs, SEE),

@@ -102,7 +102,11 @@ def test_a_centre_at_every_row_is_kernel_ridge():
     layer = nn.rbf(40, width=0.5)
     features = layer({"centres": x, "log_width": jnp.log(0.5)}, x)
     found = nn.ridge(features, y, 1e-5)
-    peer = KernelRidge(alpha=1e-3, kernel="rbf", gamma=1 / (2 * 0.25)).fit(x, y)
+    peer = KernelRidge(
+        alpha=1e-3,  # pyright: ignore[reportArgumentType]
+        kernel="rbf",
+        gamma=1 / (2 * 0.25),
+    ).fit(x, y)
     np.testing.assert_allclose(features @ found["w"] + found["b"], peer.predict(x), atol=0.02)
 
 

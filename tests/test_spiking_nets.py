@@ -88,3 +88,26 @@ def test_each_step_refuses_cells_and_what_has_no_steps(key):
         nn.each_step(nn.lif())
     with pytest.raises(ValueError, match="each_step takes"):
         nn.each_step(nn.dense(2)).init(key, jnp.ones((4, 3)))
+
+
+def test_blocks_of_rows_have_the_outputs_and_gradients_of_all_rows():
+    net, x = nn.unroll(nn.spiking_mlp(8, 2, steps=5)), uniform(jax.random.key(1), (6, 5))
+    params = made(net, x)
+
+    def total(net, params):
+        return jnp.sum(jnp.sin(net(params, x).output))
+
+    whole, parts = (
+        jax.jit(jax.value_and_grad(lambda params, net=each: total(net, params)))(params)
+        for each in (net, nn.row_blocks(net, 2))
+    )
+    assert jax.tree.all(jax.tree.map(lambda a, b: np.allclose(a, b, atol=1e-5), whole, parts))
+
+
+def test_blocks_that_do_not_fit_are_refused(key):
+    with pytest.raises(ValueError, match="4 rows do not divide"):
+        nn.row_blocks(nn.dense(2), 4)({}, jnp.ones((6, 3)))
+    with pytest.raises(ValueError, match="a layer without state"):
+        nn.row_blocks(nn.batch_norm(), 2).init(key, jnp.ones((6, 3)))
+    with pytest.raises(TypeError, match="unroll the cell first"):
+        nn.row_blocks(nn.lif(), 2)

@@ -11,6 +11,7 @@ from benchmarks.peers.layers_in_jaxnn import Task, trained
 
 SPIKING = "spiking net 784-1000-10, 25 steps, batch 128"
 BATCH, FEATURES, WIDTH, CLASSES, STEPS, DECAY = 128, 784, 1000, 10, 25, 0.95
+ROWS = 32  # at once: what is remembered of 25 steps then stays in fast memory
 
 
 def spiking():
@@ -21,7 +22,7 @@ def spiking():
         *(nn.dense(CLASSES), neuron(membrane=True)),
     )
     x, y = sizes.images(BATCH, 28, 1)
-    return Task(nn.unroll(net), entropy, (x.reshape(BATCH, FEATURES), y))
+    return Task(nn.row_blocks(nn.unroll(net), ROWS), entropy, (x.reshape(BATCH, FEATURES), y))
 
 
 def entropy(y: dict[str, jax.Array], labels: jax.Array) -> jax.Array:

@@ -211,6 +211,56 @@ def hold(steps: int) -> Layer:
     return core.lift(core.titled("hold", held))
 
 
+def row_blocks(layer: Any, rows: int) -> Layer:
+    """A layer run on so many rows at a time, and once more in the backward pass.
+
+    What a spiking net remembers of every step is much, and goes to slow memory where it is large;
+    of few rows it is little. The output and the gradient are those of the layer itself, up to the
+    order of sums.
+
+    Args:
+      layer: a layer without state whose rows do not see each other, such as an `unroll`.
+      rows: of a block; they divide the batch.
+
+    Raises:
+      TypeError: for a cell.
+      ValueError: for rows less than 1 or that do not divide the batch, and for a layer with state.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.row_blocks(nn.dense(2), 4), jax.numpy.ones((8, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).shape
+    (8, 2)
+    """
+    child, rows = core.lift(layer), core.count(rows, "row_blocks: rows")
+    if not isinstance(child, Layer):
+        raise TypeError("row_blocks takes a layer: unroll the cell first.")
+
+    def blocks(leaf):
+        if leaf.shape[0] % rows:
+            raise ValueError(f"row_blocks: {rows} rows do not divide {core.describe(leaf)}.")
+        return leaf.reshape(-1, rows, *leaf.shape[1:])
+
+    def init(key, x):
+        params, state = child.init(key, x)
+        if not core.empty(state):
+            raise ValueError(f"row_blocks takes a layer without state, {core.name(child)} has one.")
+        return params, ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        x = jax.tree.map(blocks, x)
+
+        @jax.checkpoint
+        def block(params, x, i):
+            return child.apply(params, (), x, key=core.branch(key, i), train=train)[0]
+
+        index = jnp.arange(jax.tree.leaves(x)[0].shape[0])
+        y = jax.lax.map(lambda each: block(params, *each), (x, index))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), y), ()
+
+    return Layer(init, apply)
+
+
 def spike_rate(spikes: Any) -> jax.Array:
     """Spikes a neuron a step, over all the leaves of spikes [batch, time, ...] together.
 
