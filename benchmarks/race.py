@@ -24,7 +24,14 @@ FRAMEWORKS = {
     "Equinox": "equinox",
     "PyTorch": "torch",
     "torch.compile": "torch_compiled",
+    "PyTorch Geometric": "torch_geometric",
+    "snnTorch": "snntorch",
+    "snnTorch, currents once": "snntorch_hoisted",
+    "MiniSom": "minisom",
+    "scikit-learn": "sklearn",
 }
+# The library of a module that is not named after it.
+LIBRARIES = {"jaxnn_by_steps": "jaxnn", "torch_compiled": "torch", "snntorch_hoisted": "snntorch"}
 JAX_PEERS = ("Flax NNX", "Equinox")
 INSTALL = "pip install 'jaxnn[peers]'"
 MATMUL = (1024, 1536)  # sizes that are tried for the machine's own rate
@@ -97,7 +104,8 @@ def race(benchmark: str, titles: Sequence[str], rounds: int, turn: float) -> dic
 
 def installed(framework: str) -> bool:
     """Whether there is the library that a framework's module is named after."""
-    return importlib.util.find_spec(FRAMEWORKS[framework].partition("_")[0]) is not None
+    module = FRAMEWORKS[framework]
+    return importlib.util.find_spec(LIBRARIES.get(module, module)) is not None
 
 
 def one(title: str, asks: Mapping[str, tuple[list[str], Ask]], rounds: int, turn: float):

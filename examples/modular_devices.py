@@ -21,15 +21,21 @@ import jaxnn as nn
 DEVICES, ROWS, FEATURES, WIDTH = 8, 256, 32, 128
 
 
-def ask() -> dict[str, float]:
-    """What a process with 8 devices says: see `main`."""
+def begin() -> subprocess.Popen:
+    """A process with 8 devices, on its way."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment["JAX_PLATFORMS"] = "cpu"
     command = [sys.executable, "-m", "examples.modular_devices"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the process of 8 devices failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def end(process: subprocess.Popen) -> dict[str, float]:
+    """What the process says, once it is done: see `main`."""
+    said, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the process of 8 devices failed:\n{errors}")
+    return json.loads(said.splitlines()[-1])
 
 
 def modules() -> nn.Layer:
@@ -52,7 +58,7 @@ def shared_out(mesh: jax.sharding.Mesh) -> dict[str, float]:
     """A train step of modules on one device and with one on each."""
     x = jax.random.normal(jax.random.key(1), (ROWS, FEATURES))
     net, optimizer = modules(), optax.sgd(0.1, momentum=0.9)
-    train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    train = jax.jit(lambda key: nn.training.start(net, optimizer, key, x))(jax.random.key(0))
     step = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
     batch = x, jnp.roll(x, 1, axis=1)
     alone, whole = flops(step.__wrapped__, train, batch)
@@ -73,7 +79,7 @@ def sent(mesh: jax.sharding.Mesh) -> dict[str, float]:
     one = nn.sparse_mixture(WIDTH, DEVICES, 2, **roomy)
     many = nn.sparse_mixture(WIDTH, DEVICES, 2, **roomy, axis_name="modules")
     many = nn.expert_parallel(many, mesh, "modules")
-    params, state = one.init(jax.random.key(0), x)
+    params, state = jax.jit(one.init)(jax.random.key(0), x)
 
     def gradient(net):
         def value(params, x):

@@ -32,13 +32,16 @@ ROWS, TESTED, BATCH, STEPS, QUICK_STEPS, RATE = 8000, 2000, 100, 4000, 300, 0.1
 
 
 class Pieces(NamedTuple):
-    """What was learned: errors by name, mean squared over the test points, and nets by name.
+    """What was learned.
 
+    errors: by the name of the net, mean squared over the test points.
+    single: the least of those of single networks.
     agreement: how far the shares of experts are the pieces, as an adjusted Rand index: 1 where a
       piece has an expert of its own, 0 by chance.
     """
 
     errors: dict[str, float]
+    single: float
     agreement: float
     history: list[dict[str, float]]
     picture: Figure
@@ -63,7 +66,8 @@ def learned(net: nn.Layer, loss, options: Options):
     x, y = drawn(0, ROWS)
     steps = QUICK_STEPS if options.quick else STEPS
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x[:BATCH])
+    start = jax.jit(lambda key: nn.training.start(net, optimizer, key, x[:BATCH]))
+    train = start(jax.random.key(options.seed))
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(step, train, (x, y), steps=steps, batch_size=BATCH, every=steps // 10)
     return jax.jit(lambda x: net(end.train.params, x)), end.history
@@ -78,19 +82,22 @@ def compare(options: Options) -> Pieces:
     truth, piece = surface(x)
     likely = nn.gaussian_log_likelihood(4 * NOISE)
     nets, errors, history = {}, {}, []
-    for title, branches in {"mixture": (EXPERTS,), "tree": TREE}.items():
+    mixtures = {"mixture": (EXPERTS,)} | ({} if options.quick else {"tree": TREE})
+    single = dict(list(SINGLE.items())[-1:]) if options.quick else SINGLE
+    for title, branches in mixtures.items():
         net = nn.mixture(nn.dense(1), *branches)
         nets[title], rows = learned(net, nn.mixture_loss(net, likely), options)
         history = history or rows
         errors[title] = float(np.square(nets[title](x).output - truth).mean())
-    for title, widths in SINGLE.items():
+    for title, widths in single.items():
         net = nn.mlp(*widths, 1, activation=jnp.tanh)
         nets[title], _ = learned(net, nn.training.supervised(net, nn.mse), options)
         errors[title] = float(np.square(nets[title](x) - truth).mean())
-    best = min(SINGLE, key=errors.__getitem__)
+    best = min(single, key=errors.__getitem__)
     answers = np.asarray(nets["mixture"](x).log_weights).argmax(axis=1)
     picture = draw(nets["mixture"], nets[best], best, errors)
-    return Pieces(errors, float(adjusted_rand_score(piece, answers)), history, picture)
+    agreement = float(adjusted_rand_score(piece, answers))
+    return Pieces(errors, errors[best], agreement, history, picture)
 
 
 def draw(mixture, single, title: str, errors: dict[str, float]) -> Figure:

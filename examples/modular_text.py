@@ -80,9 +80,9 @@ def learner(options: Options, sparse: bool) -> tuple:
         optax.adamw(schedule, b1=0.9, b2=0.99, weight_decay=0.1, mask=nn.decayed),
     )
     tokens = jax.ShapeDtypeStruct((BATCH, CONTEXT), jnp.uint8)
-    train = nn.training.start(model(sparse), optimizer, jax.random.key(options.seed), tokens)
+    start = jax.jit(lambda key: nn.training.start(model(sparse), optimizer, key, tokens))
     loss = objective(sparse)
-    return loss, nn.training.step(loss, optimizer), train
+    return loss, nn.training.step(loss, optimizer), start(jax.random.key(options.seed))
 
 
 def learned(options: Options, sparse: bool) -> tuple[dict[str, float], nn.training.Fit]:

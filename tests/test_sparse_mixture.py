@@ -63,8 +63,7 @@ def reference(params, x, top_k, room=None, gated=False):
 # Values
 
 
-@pytest.mark.parametrize("top_k", [1, 2, 4])
-@pytest.mark.parametrize("form", ["auto", "ragged", "blocks"])
+@pytest.mark.parametrize(("form", "top_k"), [("auto", 1), ("ragged", 2), ("blocks", 4)])
 def test_each_row_goes_to_its_likeliest_experts(form, top_k):
     net = layer(top_k, form=form, gated=True)
     params, state = made(net)
@@ -77,8 +76,7 @@ def test_each_row_goes_to_its_likeliest_experts(form, top_k):
     assert float(state.dropped) == 0
 
 
-@pytest.mark.parametrize("top_k", [1, 2])
-@pytest.mark.parametrize("capacity", [0.5, 1.0])
+@pytest.mark.parametrize(("capacity", "top_k"), [(0.5, 1), (1.0, 2)])
 def test_what_finds_no_room_is_dropped_in_training_alone(capacity, top_k):
     net = layer(top_k, capacity=capacity)
     params, state = made(net)
