@@ -39,7 +39,7 @@ SANE = {
     "forecast": {"baseline_value": 13.9, "sunspots_in_band": 0.5},
     "sentiment": {"baseline_value": 0.55, "accuracy_of_ridge_on_ratings": 0.55},
     "speech": {"baseline_value": 0.8},
-    "rbf": {"digits_accuracy": 0.85, "diabetes_r2_tuned": 0.4},
+    "rbf": {"digits_accuracy_closed_form": 0.85, "diabetes_r2_tuned": 0.4},
     "synthetic": {"breast_cancer_real_accuracy": 0.9},
     "language_model": {"accuracy": 0.17, "baseline_value": 1.5},
     "translation": {"baseline_value": 5.0},
