@@ -224,7 +224,7 @@ def run(options: Options) -> Result:
             "digits_nats": float(-np.log(right).mean()),
             "digits_parameters": nn.size(params),
         },
-        history=[{"task": 0, **row} for row in history] + [{"task": 1, **row} for row in learned],
+        history=[{"task": 1, **row} for row in learned] + [{"task": 0, **row} for row in history],
         pictures={
             "series": draw_series(nets, split),
             "digits": draw_digits(params, rows, chances),
