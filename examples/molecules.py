@@ -20,20 +20,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import roc_auc_score
 
 import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.data import molecules as chemistry
+from examples.molecules_pictures import draw_atoms, draw_errors
 
 BAR_RMSE, BAR_AUROC = 0.80, 0.78  # log10 of mol/L, mean of SEEDS; mean over twelve assays
 SEEDS, ESOL, TOX21 = 3, "measured log solubility", "tox21"
 WIDTH, DEPTH, DROPOUT, RATE = 64, 4, 0.1, 2e-3
-SHOWN = 8  # molecules drawn
 
 
 class Size(NamedTuple):
@@ -304,55 +301,9 @@ def run(options: Options) -> Result:
         },
         history=first.end.history,
         pictures={
-            "atoms": draw_atoms(molecules, tested, first),
-            "solubility": draw_errors(molecules.y[tested, 0], first),
+            "atoms": draw_atoms(molecules, tested, first.found, first.told),
+            "solubility": draw_errors(
+                *(molecules.y[tested, 0], first.found, first.error, first.end.history, BAR_RMSE)
+            ),
         },
     )
-
-
-# Pictures
-
-
-def draw_atoms(molecules: data.Molecules, tested: np.ndarray, run: Solved) -> Figure:
-    """Molecules to test, their atoms coloured by how much each adds to what the network says."""
-    sizes = molecules.graph.sizes[tested, 0]
-    able = np.flatnonzero((sizes >= 6) & (sizes <= 24))
-    # From the least to the most soluble.
-    order = able[np.argsort(run.found[able])]
-    some = order[np.linspace(0, len(order) - 1, SHOWN).astype(int)]
-    told = [run.told(int(tested[i])) for i in some]
-    most = max(np.abs(each).max() for each in told)
-    colours = ScalarMappable(Normalize(-most, most), "coolwarm_r")
-    figure = Figure(figsize=(15, 8), layout="constrained")
-    figure.suptitle(
-        "Molecules the network never saw, and what each atom adds to their solubility", fontsize=15
-    )
-    plots = figure.subplots(2, SHOWN // 2)
-    for axes, i, each in zip(plots.flat, some, told, strict=True):
-        index = int(tested[i])
-        axes.imshow(chemistry.picture(molecules.smiles[index], colours.to_rgba(each)[:, :3]))
-        axes.set_title(f"found {run.found[i]:.1f}, measured {molecules.y[index, 0]:.1f}")
-        axes.set(xticks=[], yticks=[], xlabel=f"{len(each)} atoms (hydrogen left out)")
-    figure.colorbar(colours, ax=plots, label="solubility that is lost without the atom (log mol/L)")
-    return figure
-
-
-def draw_errors(y: np.ndarray, run: Solved) -> Figure:
-    """What was found of the molecules to test against what was measured, and how it was learned."""
-    figure = Figure(figsize=(12, 5.5), layout="constrained")
-    plane, curve = figure.subplots(1, 2)
-    plane.scatter(y, run.found, s=14, alpha=0.7, label="molecules to test")
-    ends = [y.min() - 0.5, y.max() + 0.5]
-    plane.plot(ends, ends, color="black", lw=0.8, label="found as measured")
-    plane.set(
-        title=f"Solubility of molecules to test: RMSE {run.error:.2f}",
-        xlabel="measured (log mol/L)",
-        ylabel="found (log mol/L)",
-    )
-    plane.legend()
-    steps = [row["step"] for row in run.end.history]
-    curve.plot(steps, [row["validation_loss"] for row in run.end.history], label="validation rows")
-    curve.axhline(BAR_RMSE, color="black", ls=":", label="the bar (test rows, mean of three runs)")
-    curve.set(title="Learning", xlabel="step", ylabel="RMSE (log mol/L)")
-    curve.legend()
-    return figure
