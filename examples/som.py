@@ -27,7 +27,8 @@ from examples import Check, Options, Result
 
 WORSE, FURTHER = 1.02, 0.01  # of MiniSom's quantization error; above its topographic error
 FASTER, SOONER = 20, 1  # times as fast once compiled, and with the time to compile
-RATE, RADIUS, SEEDS, EPOCHS, BATCHES = 0.5, 1.5, 10, 10, 200
+RATE, RADIUS, SEEDS, EPOCHS = 0.5, 1.5, 10, 10
+BATCHES = 200  # passes; with 50 of irises, compiling takes longer than all that MiniSom does
 PASSES = 50  # of the maps in the pictures
 grid = nn.Grid(10, 10)
 hexagons = nn.Grid(14, 14, hexagonal=True)
