@@ -15,15 +15,16 @@ import jax
 
 from benchmarks import chart as charts
 from benchmarks import race
+from benchmarks import raced as reports
 from benchmarks.backends import check, verdicts
-from benchmarks.peers import family_sizes, graph_sizes, modular_in_jaxnn, spiking_in_jaxnn
+from benchmarks.peers import family_sizes, graph_sizes, modular_in_jaxnn
 
 EXPERTS = modular_in_jaxnn.TOP_1, modular_in_jaxnn.TOP_2
 DENSE = modular_in_jaxnn.DENSE
 PEERS = {  # who is raced, and how many times as fast jaxnn should be
     family_sizes.SOM: ("MiniSom", 20.0),
     family_sizes.RBF: ("scikit-learn", 1.0),
-    spiking_in_jaxnn.SPIKING: ("snnTorch", 5.0),
+    family_sizes.SPIKING: ("snnTorch", 5.0),
     graph_sizes.GCN: ("PyTorch Geometric", 1.0),
     graph_sizes.GAT: ("PyTorch Geometric", 1.0),
 }
@@ -64,32 +65,15 @@ def text(report: dict[str, Any]) -> str:
     """The report in lines."""
     lines = [
         f"One step, epoch, pass or fit (jax {report['jax']}, {report['machine']}); each framework "
-        "in a process of its own, rounds interleaved."
+        "in a process of its own, rounds interleaved.",
+        *reports.absent(report),
     ]
-    lines += [f"{each} is not installed: {race.INSTALL}" for each in report["absent"]]
-    for title in dict.fromkeys(row["case"] for row in report["rows"]):
-        lines += [
-            *("", title),
-            f"  {'framework':<24}{'ms':>9}{'[quartiles]':>20}{'jaxnn/it':>10}{'first s':>9}",
-        ]
-        for row in report["rows"]:
-            if row["case"] == title:
-                spread = f"[{row['low_ms']:.2f}, {row['high_ms']:.2f}]"
-                lines.append(
-                    f"  {row['framework']:<24}{row['median_ms']:>9.2f}{spread:>20}"
-                    f"{row['jaxnn_over_it']:>10.3f}{row['first_step_seconds']:>9.1f}"
-                )
+    for title in reports.titles(report["rows"]):
+        lines += reports.table(report, title)
     return "\n".join([*lines, "", *verdicts(report)])
 
 
 def chart(report: dict[str, Any], path: Path) -> None:
     """One panel a case."""
-    panels = []
-    for title in dict.fromkeys(row["case"] for row in report["rows"]):
-        bars = [
-            charts.Bar(row["framework"], "float32", row["low_ms"], row["median_ms"], row["high_ms"])
-            for row in report["rows"]
-            if row["case"] == title
-        ]
-        panels.append(charts.Panel(title, bars))
+    panels = [reports.panel(report, each) for each in reports.titles(report["rows"])]
     charts.draw(path, "Families: a step, an epoch, a pass or a fit", "ms", panels)

@@ -13,6 +13,7 @@ import jax
 
 from benchmarks import chart as charts
 from benchmarks import race
+from benchmarks import raced as reports
 from benchmarks.backends import check, verdicts
 from benchmarks.peers import sizes
 
@@ -42,11 +43,7 @@ def measure(quick: bool) -> dict[str, Any]:
 def bars(rows: list[dict]) -> list[dict]:
     """jaxnn against the fastest JAX peer of each case, and the CNN's factor over Flax NNX."""
     over = {(row["case"], row["framework"]): row["jaxnn_over_it"] for row in rows}
-    checks = []
-    for title in dict.fromkeys(row["case"] for row in rows):
-        peers = [over[title, each] for each in race.JAX_PEERS if (title, each) in over]
-        if peers:
-            checks.append(check(f"step over the fastest JAX peer's, {title}", max(peers), 1.0))
+    checks = reports.over_the_fastest(rows)
     if (sizes.CNN, "Flax NNX") in over:
         faster = 1 / over[sizes.CNN, "Flax NNX"]
         checks.append(check("times as fast as Flax NNX, the CNN", faster, 2.5, True))
@@ -57,26 +54,14 @@ def text(report: dict[str, Any]) -> str:
     """The report in lines."""
     lines = [
         f"One training step: forward, backward, SGD with momentum (jax {report['jax']}, "
-        f"{report['machine']}); each framework in a process of its own, rounds interleaved."
+        f"{report['machine']}); each framework in a process of its own, rounds interleaved.",
+        *reports.absent(report),
     ]
-    lines += [f"{each} is not installed: {race.INSTALL}" for each in report["absent"]]
+    more = {"of matmul": lambda row: f"{row['share_of_matmul']:.1%}"}
     for title, rate in report["rates"].items():
-        lines += [
-            "",
-            f"{title}: {sizes.flops(title) / 1e9:.3g} GFLOP; matmul {rate / 1e9:.0f} GFLOP/s",
-        ]
-        lines.append(
-            f"  {'framework':<12}{'ms/step':>9}{'[quartiles]':>20}{'of matmul':>11}"
-            f"{'jaxnn/it':>10}{'first s':>9}{'parameters':>12}"
-        )
-        for row in report["rows"]:
-            if row["case"] == title:
-                spread = f"[{row['low_ms']:.2f}, {row['high_ms']:.2f}]"
-                lines.append(
-                    f"  {row['framework']:<12}{row['median_ms']:>9.2f}{spread:>20}"
-                    f"{row['share_of_matmul']:>11.1%}{row['jaxnn_over_it']:>10.2f}"
-                    f"{row['first_step_seconds']:>9.1f}{row['parameters']:>12}"
-                )
+        gigas = sizes.flops(title) / 1e9
+        heading = f"{title}: {gigas:.3g} GFLOP; matmul {rate / 1e9:.0f} GFLOP/s"
+        lines += reports.table(report, title, heading, more)
     return "\n".join([*lines, "", *verdicts(report)])
 
 
@@ -84,11 +69,6 @@ def chart(report: dict[str, Any], path: Path) -> None:
     """One panel a case, with the time that its matmuls alone would take."""
     panels = []
     for title, rate in report["rates"].items():
-        bars = [
-            charts.Bar(row["framework"], "float32", row["low_ms"], row["median_ms"], row["high_ms"])
-            for row in report["rows"]
-            if row["case"] == title
-        ]
         limit = (1e3 * sizes.flops(title) / rate, "its flops at the matmul rate")
-        panels.append(charts.Panel(title, bars, limit))
+        panels.append(reports.panel(report, title, limit))
     charts.draw(path, "One training step: forward, backward, SGD", "ms a step", panels)

@@ -15,7 +15,8 @@ import jax
 
 from benchmarks import chart as charts
 from benchmarks import race
-from benchmarks.backends import check, verdicts
+from benchmarks import raced as reports
+from benchmarks.backends import verdicts
 from benchmarks.peers import net_sizes
 
 TITLES = tuple(net_sizes.ROWS)
@@ -32,53 +33,24 @@ def measure(quick: bool) -> dict[str, Any]:
         "jax": jax.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         **raced,
-        "checks": bars(raced["rows"]),
+        "checks": reports.over_the_fastest(raced["rows"]),
     }
-
-
-def bars(rows: list[dict]) -> list[dict]:
-    """jaxnn against the fastest JAX peer of each case."""
-    over = {(row["case"], row["framework"]): row["jaxnn_over_it"] for row in rows}
-    checks = []
-    for title in dict.fromkeys(row["case"] for row in rows):
-        peers = [over[title, each] for each in race.JAX_PEERS if (title, each) in over]
-        if peers:
-            checks.append(check(f"step over the fastest JAX peer's, {title}", max(peers), 1.0))
-    return checks
 
 
 def text(report: dict[str, Any]) -> str:
     """The report in lines."""
     lines = [
         f"One update step (jax {report['jax']}, {report['machine']}); each framework in a process "
-        "of its own, rounds interleaved."
+        "of its own, rounds interleaved.",
+        *reports.absent(report),
     ]
-    lines += [f"{each} is not installed: {race.INSTALL}" for each in report["absent"]]
-    for title in dict.fromkeys(row["case"] for row in report["rows"]):
-        lines += [
-            *("", title),
-            f"  {'framework':<12}{'images/s':>10}{'ms/step':>9}{'[quartiles]':>20}"
-            f"{'jaxnn/it':>10}{'first s':>9}{'parameters':>12}",
-        ]
-        for row in report["rows"]:
-            if row["case"] == title:
-                spread = f"[{row['low_ms']:.2f}, {row['high_ms']:.2f}]"
-                lines.append(
-                    f"  {row['framework']:<12}{row['images_a_second']:>10.0f}"
-                    f"{row['median_ms']:>9.2f}{spread:>20}{row['jaxnn_over_it']:>10.2f}"
-                    f"{row['first_step_seconds']:>9.1f}{row['parameters']:>12}"
-                )
+    more = {"images/s": lambda row: f"{row['images_a_second']:.0f}"}
+    for title in reports.titles(report["rows"]):
+        lines += reports.table(report, title, more=more)
     return "\n".join([*lines, "", *verdicts(report)])
 
 
 def chart(report: dict[str, Any], path: Path) -> None:
     """One panel a case."""
-    panels = []
-    for title in dict.fromkeys(row["case"] for row in report["rows"]):
-        bars = [
-            charts.Bar(row["framework"], "float32", row["low_ms"], row["median_ms"], row["high_ms"])
-            for row in report["rows"]
-            if row["case"] == title
-        ]
-        panels.append(charts.Panel(title, bars))
+    panels = [reports.panel(report, each) for each in reports.titles(report["rows"])]
     charts.draw(path, "One update step of the nets of pictures", "ms a step", panels)

@@ -17,6 +17,7 @@ import jax
 
 from benchmarks import chart as charts
 from benchmarks import race, timing
+from benchmarks import raced as reports
 from benchmarks.backends import check, note, verdicts
 from benchmarks.peers import sequence_sizes, sequences_in_jaxnn, sizes
 
@@ -108,12 +109,8 @@ def compilations() -> Iterator[list[str]]:
 def bars(rows: list[dict], after: list[dict]) -> list[dict]:
     """jaxnn against the fastest JAX peer, the GPT's factor over Flax NNX, PyTorch as the mark."""
     over = {(row["case"], row["framework"]): row["jaxnn_over_it"] for row in rows}
-    checks = []
-    for title in dict.fromkeys(row["case"] for row in rows):
-        for peers, mark in ((race.JAX_PEERS, "the fastest JAX peer's"), (PYTORCH, "PyTorch's")):
-            found = [over[title, each] for each in peers if (title, each) in over]
-            if found:
-                checks.append(check(f"time over {mark}, {title}", max(found), 1.0))
+    checks = reports.over_the_fastest(rows)
+    checks += reports.over_the_fastest(rows, PYTORCH, "PyTorch")
     if (sizes.GPT, "Flax NNX") in over:
         faster = 1 / over[sizes.GPT, "Flax NNX"]
         checks.append(check("times as fast as Flax NNX, the GPT", faster, 1.3, True))
@@ -132,27 +129,15 @@ def text(report: dict[str, Any]) -> str:
         f"tokens (jax {report['jax']}, {report['machine']}); each framework in a process of its "
         "own, rounds interleaved."
     ]
-    lines += [f"{each} is not installed: {race.INSTALL}" for each in report["absent"]]
-    for title in dict.fromkeys(row["case"] for row in report["rows"]):
-        lines += [
-            *("", title),
-            f"  {'framework':<15}{'tokens/s':>10}{'ms':>9}{'[quartiles]':>20}{'jaxnn/it':>10}"
-            f"{'first s':>9}{'parameters':>12}",
-        ]
-        for row in report["rows"]:
-            if row["case"] == title:
-                spread = f"[{row['low_ms']:.2f}, {row['high_ms']:.2f}]"
-                lines.append(
-                    f"  {row['framework']:<15}{row['tokens_a_second']:>10.0f}"
-                    f"{row['median_ms']:>9.2f}{spread:>20}{row['jaxnn_over_it']:>10.2f}"
-                    f"{row['first_step_seconds']:>9.1f}{row['parameters']:>12}"
-                )
-        for each in report["after_the_first"]:
-            if each["case"] == title:
-                lines.append(
-                    f"  {each['framework']:<15}{each['tokens_a_second']:>10.0f}{each['ms']:>9.3f}"
-                    " after the first, a token of each row"
-                )
+    lines += reports.absent(report)
+    more = {"tokens/s": lambda row: f"{row['tokens_a_second']:.0f}"}
+    for title in reports.titles(report["rows"]):
+        lines += reports.table(report, title, more=more)
+        for each in reports.rows_of(report["after_the_first"], title):
+            lines.append(
+                f"  {each['framework']:<24}{each['tokens_a_second']:>11.0f}{each['ms']:>9.3f}"
+                " after the first, a token of each row"
+            )
     early, late = report["token_ms"]["early"], report["token_ms"]["late"]
     lines += ["", f"In one cache an early token takes {early:.3f} ms, a late one {late:.3f} ms."]
     return "\n".join([*lines, "", *verdicts(report)])
@@ -160,12 +145,5 @@ def text(report: dict[str, Any]) -> str:
 
 def chart(report: dict[str, Any], path: Path) -> None:
     """One panel a case."""
-    panels = []
-    for title in dict.fromkeys(row["case"] for row in report["rows"]):
-        bars = [
-            charts.Bar(row["framework"], "float32", row["low_ms"], row["median_ms"], row["high_ms"])
-            for row in report["rows"]
-            if row["case"] == title
-        ]
-        panels.append(charts.Panel(title, bars))
+    panels = [reports.panel(report, each) for each in reports.titles(report["rows"])]
     charts.draw(path, "Sequences: a training step, or tokens generated", "ms", panels)

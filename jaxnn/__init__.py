@@ -62,10 +62,8 @@ from jaxnn.layers.spectrum import log_mel, mel_filters, spec_augment
 # Losses and metrics
 from jaxnn.losses import accuracy, mse
 
-# Networks: adversarial
+# Networks: a family a file, or files of one name
 from jaxnn.nets import gan, surrogate
-
-# Networks: autoencoders
 from jaxnn.nets.autoencoder import (
     autoencoder,
     contraction,
@@ -76,8 +74,6 @@ from jaxnn.nets.autoencoder import (
     l1_sparsity,
     reconstruction,
 )
-
-# Networks: images, and the objects in them
 from jaxnn.nets.boxes import (
     Objects,
     generalized_iou,
@@ -86,8 +82,6 @@ from jaxnn.nets.boxes import (
     pack_objects,
     pairwise_iou,
 )
-
-# Networks: capsules
 from jaxnn.nets.capsule import (
     capsnet,
     capsule_lengths,
@@ -98,8 +92,6 @@ from jaxnn.nets.capsule import (
     squash,
 )
 from jaxnn.nets.capsule_decoder import capsule_decoder, mask_capsules
-
-# Networks: radial basis functions
 from jaxnn.nets.centres import (
     Clusters,
     kmeans,
@@ -108,8 +100,6 @@ from jaxnn.nets.centres import (
     widths,
 )
 from jaxnn.nets.cnn import convnext, lenet, resnet, unet
-
-# Networks: labels without alignment
 from jaxnn.nets.ctc import ctc_align, ctc_beam, ctc_greedy, ctc_labels, edit_distance
 from jaxnn.nets.dcgan import (
     conditional,
@@ -120,12 +110,8 @@ from jaxnn.nets.dcgan import (
 )
 from jaxnn.nets.detection import Prediction, detect, detection_loss, detector, focal_loss
 from jaxnn.nets.encoder_decoder import EncoderDecoder, encoder_decoder
-
-# Networks: experts on several devices
 from jaxnn.nets.expert_parallel import expert_parallel
 from jaxnn.nets.fidelity import frechet_distance, manifold_precision_recall
-
-# Networks: graphs
 from jaxnn.nets.graph import edgewise, gcn, gin, nodewise, sage
 from jaxnn.nets.graph_attention import gat, gatv2
 from jaxnn.nets.graph_batch import batch_graphs, padded_size, take_graphs
@@ -149,8 +135,6 @@ from jaxnn.nets.graph_links import (
 )
 from jaxnn.nets.graph_message import edge_conditioned, message_passing, virtual_node
 from jaxnn.nets.graph_pool import readout, set2set, top_k_pool
-
-# Networks: spiking
 from jaxnn.nets.izhikevich import izhikevich
 from jaxnn.nets.matrix_capsule import (
     matrix_capsnet,
@@ -160,8 +144,6 @@ from jaxnn.nets.matrix_capsule import (
     spread_loss,
 )
 from jaxnn.nets.membrane import leaky_integrator
-
-# Networks: mixtures of experts
 from jaxnn.nets.mixture import (
     Mixture,
     Tasks,
@@ -171,11 +153,7 @@ from jaxnn.nets.mixture import (
     multi_task,
     multi_task_loss,
 )
-
-# Networks
 from jaxnn.nets.mlp import mlp
-
-# Networks: modules side by side
 from jaxnn.nets.modular import (
     average,
     each,
@@ -188,11 +166,7 @@ from jaxnn.nets.modular import (
     take_module,
 )
 from jaxnn.nets.plasticity import stdp
-
-# Networks: pretrained
 from jaxnn.nets.pretrained import net_arguments
-
-# Networks: autoencoders of a drawn or chosen code
 from jaxnn.nets.quantized import (
     Quantized,
     perplexity,
@@ -200,8 +174,6 @@ from jaxnn.nets.quantized import (
     quantized_loss,
     vector_quantizer,
 )
-
-# Networks: radial basis functions
 from jaxnn.nets.rbf import (
     gaussian_kernel,
     inverse_multiquadric_kernel,
@@ -212,8 +184,6 @@ from jaxnn.nets.rbf import (
     squared_distances,
     thin_plate_kernel,
 )
-
-# Networks: recurrent
 from jaxnn.nets.rnn import (
     attention_decoder,
     linear_rnn,
@@ -223,11 +193,7 @@ from jaxnn.nets.rnn import (
     rnn_tagger,
     seq2seq,
 )
-
-# Networks: sparse mixtures of experts
 from jaxnn.nets.routing import Routing, routed, routings
-
-# Networks: self-organizing maps
 from jaxnn.nets.som import (
     Mapped,
     Sums,
@@ -245,7 +211,7 @@ from jaxnn.nets.som_grid import (
     adjacent,
     asymptotic_decay,
     bubble_neighbourhood,
-    constant,
+    constant_decay,
     exponential_decay,
     gaussian_neighbourhood,
     grid_distances,
@@ -264,8 +230,6 @@ from jaxnn.nets.som_measures import (
     unit_labels,
 )
 from jaxnn.nets.sparse_mixture import sparse_mixture
-
-# Networks: spiking, their codes, costs and losses
 from jaxnn.nets.spike_codes import delta_code, latency_code, rate_code
 from jaxnn.nets.spike_costs import (
     Scaled,
@@ -282,8 +246,6 @@ from jaxnn.nets.spike_losses import (
     membrane_loss,
     spike_penalty,
 )
-
-# Networks: spiking
 from jaxnn.nets.spiking import adaptive_lif, lif, synaptic_lif
 from jaxnn.nets.spiking_chain import spiking_chain
 from jaxnn.nets.spiking_nets import (
@@ -308,8 +270,6 @@ from jaxnn.nets.variational import (
     variational,
     variational_loss,
 )
-
-# Networks: video
 from jaxnn.nets.video import video_block, video_resnet
 
 # Sequences
@@ -327,301 +287,56 @@ from jaxnn.tree import decayed, freeze, labels, mask, nbytes, size
 
 __version__ = "0.1.0"
 
+# fmt: off
 __all__ = [
-    "Beams",
-    "Cell",
-    "Clusters",
-    "EncoderDecoder",
-    "Generated",
-    "Graph",
-    "Grid",
-    "Latent",
-    "Layer",
-    "Mapped",
-    "Mixture",
-    "Objects",
-    "Prediction",
-    "Quantized",
-    "Routing",
-    "Scaled",
-    "Spiking",
-    "Sums",
-    "Tasks",
-    "accuracy",
-    "adaptive_avg_pool",
-    "adaptive_lif",
-    "adaptive_max_pool",
-    "add",
-    "adjacent",
-    "alibi_slopes",
-    "asymptotic_decay",
-    "attention",
-    "attention_decoder",
-    "augmentation",
-    "autoencoder",
-    "average",
-    "avg_pool",
-    "batch_graphs",
-    "batch_norm",
-    "beam_search",
-    "bernoulli_log_likelihood",
-    "bidirectional",
-    "bubble_neighbourhood",
-    "by_receiver",
-    "capsnet",
-    "capsule_decoder",
-    "capsule_lengths",
-    "capsules",
-    "cast",
-    "chunkwise",
-    "component_planes",
-    "concatenate",
-    "conditional",
-    "constant",
-    "contraction",
-    "conv",
-    "conv_coder",
-    "conv_lstm",
-    "conv_transpose",
-    "convnext",
-    "count_cross_entropy",
-    "count_loss",
-    "cross_attention",
-    "ctc_align",
-    "ctc_beam",
-    "ctc_greedy",
-    "ctc_labels",
-    "dcgan_discriminator",
-    "dcgan_features",
-    "dcgan_generator",
-    "decayed",
-    "degrees",
-    "delta_code",
-    "dense",
-    "dense_coder",
-    "depthwise_conv",
-    "dequantize",
-    "detect",
-    "detection_loss",
-    "detector",
-    "drop_path",
-    "dropout",
-    "each",
-    "each_step",
-    "edge_conditioned",
-    "edge_mask",
-    "edgewise",
-    "edit_distance",
-    "elbo",
-    "elman",
-    "embedding",
-    "encoder_decoder",
-    "energy",
-    "ensemble",
-    "expert_parallel",
-    "expert_usage",
-    "exponential_decay",
-    "feature_parts",
-    "feed_forward",
-    "first_spikes",
-    "flatten",
-    "focal_loss",
-    "frechet_distance",
-    "freeze",
-    "freeze_modules",
-    "gan",
-    "gat",
-    "gatv2",
-    "gaussian_dropout",
-    "gaussian_kernel",
-    "gaussian_log_likelihood",
-    "gaussian_neighbourhood",
-    "gaussian_noise",
-    "gcn",
-    "generalized_iou",
-    "generate",
-    "gin",
-    "global_avg_pool",
-    "global_max_pool",
-    "graph",
-    "graph_mask",
-    "grid_distances",
-    "group_norm",
-    "gru",
-    "hit_map",
-    "hold",
-    "hold_out_links",
-    "importance_bound",
-    "init_neuron",
-    "instance_norm",
-    "interop",
-    "inverse_decay",
-    "inverse_multiquadric_kernel",
-    "izhikevich",
-    "jacobian_norm",
-    "join_features",
-    "kl_divergence",
-    "kl_sparsity",
-    "kmeans",
-    "l1_sparsity",
-    "labels",
-    "language_model",
-    "latency_code",
-    "latency_loss",
-    "layer_norm",
-    "leaky_integrator",
-    "learned_positions",
-    "lenet",
-    "length_mask",
-    "lif",
-    "lift",
-    "linear",
-    "linear_decay",
-    "linear_rnn",
-    "linear_scan",
-    "link_logits",
-    "link_loss",
-    "log_mel",
-    "lora",
-    "lru",
-    "lstm",
-    "manifold_precision_recall",
-    "map_of_pca",
-    "map_of_rows",
-    "margin_loss",
-    "mask",
-    "mask_capsules",
-    "matrix_capsnet",
-    "matrix_capsules",
-    "max_pool",
-    "mean_average_precision",
-    "mel_filters",
-    "membrane_loss",
-    "merge_lora",
-    "message_passing",
-    "mexican_hat_neighbourhood",
-    "mgu",
-    "min_gru",
-    "min_lstm",
-    "mixture",
-    "mixture_loss",
-    "mlp",
-    "modular",
-    "module_shardings",
-    "mse",
-    "multi_task",
-    "multi_task_loss",
-    "multiquadric_kernel",
-    "nbytes",
-    "negative_links",
-    "net_arguments",
-    "neuron",
-    "node_graphs",
-    "node_mask",
-    "nodewise",
-    "non_maximum_suppression",
-    "organize",
-    "orthogonal_least_squares",
-    "pack_objects",
-    "padded_size",
-    "pairwise_iou",
-    "parallel",
-    "perplexity",
-    "pixel_shuffle",
-    "pool_steps",
-    "positions",
-    "primary_capsules",
-    "primary_matrix_capsules",
-    "projection_discriminator",
-    "quantization_error",
-    "quantize",
-    "quantized",
-    "quantized_loss",
-    "rate_code",
-    "rbf",
-    "rbf_net",
-    "readout",
-    "reconstruction",
-    "recurrent",
-    "remat",
-    "repeat",
-    "residual",
-    "resnet",
-    "ridge",
-    "rms_norm",
-    "rnn",
-    "rnn_classifier",
-    "rnn_language_model",
-    "rnn_tagger",
-    "rotary",
-    "route_by_agreement",
-    "route_by_em",
-    "routed",
-    "routings",
-    "row_blocks",
-    "rows",
-    "rows_as_centres",
-    "sage",
-    "sample_neighbours",
-    "segment_max",
-    "segment_mean",
-    "segment_softmax",
-    "segment_sum",
-    "seq2seq",
-    "serial",
-    "set2set",
-    "sinusoidal_positions",
-    "size",
-    "som",
-    "som_sums",
-    "som_update",
-    "sparse_mixture",
-    "spec_augment",
-    "spectral_norm",
-    "spike_penalty",
-    "spike_rate",
-    "spiking_chain",
-    "spiking_cnn",
-    "spiking_mlp",
-    "spiking_net",
-    "spread_loss",
-    "squared_distances",
-    "squash",
-    "stack",
-    "stdp",
-    "summary",
-    "surrogate",
-    "swap_module",
-    "synaptic_lif",
-    "synaptic_operations",
-    "take_graphs",
-    "take_module",
-    "taps",
-    "text_encoder",
-    "thin_plate_kernel",
-    "top_k_pool",
-    "topographic_error",
-    "training",
-    "transformer",
-    "transformer_block",
-    "triangle_neighbourhood",
-    "u_matrix",
-    "undirected",
-    "unet",
-    "unit_distances",
-    "unit_labels",
-    "unroll",
-    "upsample",
-    "variational",
-    "variational_loss",
-    "vector_quantizer",
-    "video_block",
-    "video_resnet",
-    "virtual_node",
-    "weight_norm",
-    "weighted_sum",
-    "widths",
-    "winners",
-    "wire",
-    "with_dtype",
+    "Beams", "Cell", "Clusters", "EncoderDecoder", "Generated", "Graph", "Grid", "Latent", "Layer",
+    "Mapped", "Mixture", "Objects", "Prediction", "Quantized", "Routing", "Scaled", "Spiking",
+    "Sums", "Tasks", "accuracy", "adaptive_avg_pool", "adaptive_lif", "adaptive_max_pool", "add",
+    "adjacent", "alibi_slopes", "asymptotic_decay", "attention", "attention_decoder",
+    "augmentation", "autoencoder", "average", "avg_pool", "batch_graphs", "batch_norm",
+    "beam_search", "bernoulli_log_likelihood", "bidirectional", "bubble_neighbourhood",
+    "by_receiver", "capsnet", "capsule_decoder", "capsule_lengths", "capsules", "cast", "chunkwise",
+    "component_planes", "concatenate", "conditional", "constant_decay", "contraction", "conv",
+    "conv_coder", "conv_lstm", "conv_transpose", "convnext", "count_cross_entropy", "count_loss",
+    "cross_attention", "ctc_align", "ctc_beam", "ctc_greedy", "ctc_labels", "dcgan_discriminator",
+    "dcgan_features", "dcgan_generator", "decayed", "degrees", "delta_code", "dense", "dense_coder",
+    "depthwise_conv", "dequantize", "detect", "detection_loss", "detector", "drop_path", "dropout",
+    "each", "each_step", "edge_conditioned", "edge_mask", "edgewise", "edit_distance", "elbo",
+    "elman", "embedding", "encoder_decoder", "energy", "ensemble", "expert_parallel",
+    "expert_usage", "exponential_decay", "feature_parts", "feed_forward", "first_spikes", "flatten",
+    "focal_loss", "frechet_distance", "freeze", "freeze_modules", "gan", "gat", "gatv2",
+    "gaussian_dropout", "gaussian_kernel", "gaussian_log_likelihood", "gaussian_neighbourhood",
+    "gaussian_noise", "gcn", "generalized_iou", "generate", "gin", "global_avg_pool",
+    "global_max_pool", "graph", "graph_mask", "grid_distances", "group_norm", "gru", "hit_map",
+    "hold", "hold_out_links", "importance_bound", "init_neuron", "instance_norm", "interop",
+    "inverse_decay", "inverse_multiquadric_kernel", "izhikevich", "jacobian_norm", "join_features",
+    "kl_divergence", "kl_sparsity", "kmeans", "l1_sparsity", "labels", "language_model",
+    "latency_code", "latency_loss", "layer_norm", "leaky_integrator", "learned_positions", "lenet",
+    "length_mask", "lif", "lift", "linear", "linear_decay", "linear_rnn", "linear_scan",
+    "link_logits", "link_loss", "log_mel", "lora", "lru", "lstm", "manifold_precision_recall",
+    "map_of_pca", "map_of_rows", "margin_loss", "mask", "mask_capsules", "matrix_capsnet",
+    "matrix_capsules", "max_pool", "mean_average_precision", "mel_filters", "membrane_loss",
+    "merge_lora", "message_passing", "mexican_hat_neighbourhood", "mgu", "min_gru", "min_lstm",
+    "mixture", "mixture_loss", "mlp", "modular", "module_shardings", "mse", "multi_task",
+    "multi_task_loss", "multiquadric_kernel", "nbytes", "negative_links", "net_arguments", "neuron",
+    "node_graphs", "node_mask", "nodewise", "non_maximum_suppression", "organize",
+    "orthogonal_least_squares", "pack_objects", "padded_size", "pairwise_iou", "parallel",
+    "perplexity", "pixel_shuffle", "pool_steps", "positions", "primary_capsules",
+    "primary_matrix_capsules", "projection_discriminator", "quantization_error", "quantize",
+    "quantized", "quantized_loss", "rate_code", "rbf", "rbf_net", "readout", "reconstruction",
+    "recurrent", "remat", "repeat", "residual", "resnet", "ridge", "rms_norm", "rnn",
+    "rnn_classifier", "rnn_language_model", "rnn_tagger", "rotary", "route_by_agreement",
+    "route_by_em", "routed", "routings", "row_blocks", "rows", "rows_as_centres", "sage",
+    "sample_neighbours", "segment_max", "segment_mean", "segment_softmax", "segment_sum", "seq2seq",
+    "serial", "set2set", "sinusoidal_positions", "size", "som", "som_sums", "som_update",
+    "sparse_mixture", "spec_augment", "spectral_norm", "spike_penalty", "spike_rate",
+    "spiking_chain", "spiking_cnn", "spiking_mlp", "spiking_net", "spread_loss",
+    "squared_distances", "squash", "stack", "stdp", "summary", "surrogate", "swap_module",
+    "synaptic_lif", "synaptic_operations", "take_graphs", "take_module", "taps", "text_encoder",
+    "thin_plate_kernel", "top_k_pool", "topographic_error", "training", "transformer",
+    "transformer_block", "triangle_neighbourhood", "u_matrix", "undirected", "unet",
+    "unit_distances", "unit_labels", "unroll", "upsample", "variational", "variational_loss",
+    "vector_quantizer", "video_block", "video_resnet", "virtual_node", "weight_norm",
+    "weighted_sum", "widths", "winners", "wire", "with_dtype",
 ]
+# fmt: on

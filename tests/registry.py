@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 import jaxnn as nn
 from jaxnn import sequence
+from jaxnn.interop.nir import Affine, Leaky, Lif
 from jaxnn.layers.attention import attention, cross_attention
 from jaxnn.layers.cells import elman, gru, mgu
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
@@ -424,6 +425,11 @@ ENTRIES = {
         lambda: sequence.unroll(nn.spiking_mlp(8, 16, steps=3)), features(8), SPIKES
     ),
     "row_blocks": Entry(lambda: nn.row_blocks(nn.mlp(16, 8), 4), features(8)),
+    "spiking_chain": Entry(
+        lambda: nn.spiking_chain(Affine(8), Lif(0.8, 0.5), Affine(8), Leaky()),
+        features(6, 8),
+        SPIKES,
+    ),
     "spiking_cnn": Entry(lambda: nn.spiking_cnn(8, 8), features(6, 4, 4, 8), SPIKES),
     # graphs
     "gcn": Entry(lambda: nn.gcn(8), graphs, SEE),

@@ -1,4 +1,4 @@
-from benchmarks import nets, race
+from benchmarks import nets, race, raced
 from benchmarks.__main__ import listing
 from benchmarks.peers import net_sizes
 
@@ -25,7 +25,7 @@ def report():
         "quick": False,
         "rows": rows,
         "absent": [],
-        "checks": nets.bars(rows),
+        "checks": raced.over_the_fastest(rows),
     }
 
 
@@ -34,15 +34,17 @@ def test_it_is_listed():
 
 
 def test_the_bar_is_the_fastest_jax_peer():
-    (check,) = nets.bars([row(race.OURS, 1.0), row("Flax NNX", 0.5), row("Equinox", 0.8)])
+    (check,) = raced.over_the_fastest(
+        [row(race.OURS, 1.0), row("Flax NNX", 0.5), row("Equinox", 0.8)]
+    )
     assert (check["value"], check["bar"], check["higher_is_better"]) == (0.8, 1.0, False)
-    assert nets.bars([row(race.OURS, 1.0), row("PyTorch", 1.2)]) == []
+    assert raced.over_the_fastest([row(race.OURS, 1.0), row("PyTorch", 1.2)]) == []
 
 
 def test_the_report_is_said_and_drawn(tmp_path):
     said = nets.text(report())
-    assert "PyTorch          16000     4.00" in said
-    assert "met     step over the fastest JAX peer's, LeNet" in said
+    assert f"{'PyTorch':<24}{16000:>11}{4:>9.2f}" in said
+    assert "met     time over the fastest JAX peer's, LeNet" in said
     nets.chart(report(), tmp_path / "nets.png")
     assert (tmp_path / "nets.png").read_bytes().startswith(b"\x89PNG")
 

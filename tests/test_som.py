@@ -20,8 +20,8 @@ def begun(net, x, grid=GRID):
     return state | {"weights": nn.map_of_pca(x, grid)}
 
 
-def peer(x, rate=0.5, radius=1.5):
-    found = MiniSom(4, 5, x.shape[1], radius, rate, random_seed=0)  # pyright: ignore
+def peer(x):
+    found = MiniSom(4, 5, x.shape[1], 1.5, 0.5, random_seed=0)  # pyright: ignore
     found.pca_weights_init(np.asarray(x, float))
     return found
 
@@ -145,7 +145,7 @@ def test_rows_start_a_map():
         (lambda x: nn.som(nn.Grid(3, 3, True, True), 5), "an even number of rows alone, got 3"),
         (lambda x: nn.som(GRID, 0), "som: steps must be"),
         (lambda x: nn.som(GRID, 5, radius=0.0), "radius must be positive and finite, got 0.0"),
-        (lambda x: nn.som(GRID, 5, rate=-1.0), "rate must be positive and finite, got -1.0"),
+        (lambda x: nn.som(GRID, 5, rate=0.0), "rate must be positive and finite, got 0.0"),
         (lambda x: nn.som(GRID, 5, distance="far"), "one of euclidean, cosine, manhattan"),
         (lambda x: nn.som(GRID, 5).init(jax.random.key(0), x[0]), "som takes x [rows, features]"),
         (lambda x: nn.map_of_pca(x[:, :1], GRID), "two rows and two features at least"),

@@ -47,7 +47,7 @@ def test_neighbourhoods_at_some_distances():
         (nn.linear_decay, 0.02),
         (nn.inverse_decay, 2 / 101),
         (nn.exponential_decay, 0.02),
-        (nn.constant, 2.0),
+        (nn.constant_decay, 2.0),
     ],
 )
 def test_decays_begin_at_the_value_and_never_rise(decay, end):

@@ -7,12 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from benchmarks.peers import sizes
+from benchmarks.peers.family_sizes import DECAY, NEURONS, SPIKING, STEPS, digits
 from benchmarks.peers.layers_in_torch import trained
-
-SPIKING = "spiking net 784-1000-10, 25 steps, batch 128"
-
-BATCH, FEATURES, WIDTH, CLASSES, STEPS, DECAY = 128, 784, 1000, 10, 25, 0.95
 
 
 class Spiking(nn.Module):
@@ -21,7 +17,7 @@ class Spiking(nn.Module):
     def __init__(self, hoisted: bool):
         super().__init__()
         self.hoisted = hoisted
-        self.first, self.last = nn.Linear(FEATURES, WIDTH), nn.Linear(WIDTH, CLASSES)
+        self.first, self.last = nn.Linear(784, NEURONS), nn.Linear(NEURONS, 10)
         self.hidden, self.out = snntorch.Leaky(beta=DECAY), snntorch.Leaky(beta=DECAY)
 
     def forward(self, x):
@@ -41,8 +37,7 @@ def entropy(membranes, labels):
 
 
 def spiking(hoisted: bool = False):
-    x, y = sizes.images(BATCH, 28, 1)
-    return trained(Spiking(hoisted), entropy, x.reshape(BATCH, FEATURES), y)
+    return trained(Spiking(hoisted), entropy, *digits())
 
 
 CASES: dict[str, Callable] = {SPIKING: spiking}

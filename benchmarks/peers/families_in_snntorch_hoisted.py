@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.peers.families_in_snntorch import SPIKING, spiking
+from benchmarks.peers.families_in_snntorch import spiking
+from benchmarks.peers.family_sizes import SPIKING
 
 CASES: dict[str, Callable] = {SPIKING: lambda: spiking(True)}

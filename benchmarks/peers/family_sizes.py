@@ -2,9 +2,13 @@
 
 import numpy as np
 
+from benchmarks.peers import sizes
+
 RBF = "RBF network of 1000 centres, fitted to 4000 rows of 784, 10 classes"
 SOM = "self-organizing map of 10x10, a pass over 1797 rows of 64"
+SPIKING = "spiking net 784-1000-10, 25 steps, batch 128"
 CENTRES, PENALTY, WIDTH = 1000, 1e-3, 5.0
+BATCH, NEURONS, STEPS, DECAY = 128, 1000, 25, 0.95  # of the spiking net
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray]:
@@ -19,3 +23,9 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
 def small() -> np.ndarray:
     """Rows [1797, 64] from 0 to 1, float32."""
     return np.random.default_rng(0).random((1797, 64), np.float32)
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pictures as rows [BATCH, 784] float32, and their labels."""
+    x, y = sizes.images(BATCH, 28, 1)
+    return x.reshape(BATCH, -1), y

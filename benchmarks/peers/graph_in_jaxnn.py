@@ -10,7 +10,7 @@ import optax
 
 import jaxnn as nn
 from benchmarks.peers import graph_sizes
-from benchmarks.peers.layers_in_jaxnn import cross_entropy
+from benchmarks.peers.layers_in_jaxnn import cross_entropy, stepped
 
 
 def gcn():
@@ -38,20 +38,7 @@ def begin(make: Callable[[], tuple[nn.Layer, float]]) -> tuple[Callable, Any, An
     return nn.training.step(loss, adam), train, batch
 
 
-def trained(make: Callable[[], tuple[nn.Layer, float]]) -> tuple[Callable[[int], None], int]:
-    step, train, batch = begin(make)
-    parameters = nn.size(train.params)
-
-    def run(steps: int) -> None:
-        nonlocal train
-        for _ in range(steps):
-            train, metrics = step(train, batch)
-        jax.block_until_ready(metrics)
-
-    return run, parameters
-
-
 CASES: dict[str, Callable] = {
-    graph_sizes.GCN: partial(trained, gcn),
-    graph_sizes.GAT: partial(trained, gat),
+    graph_sizes.GCN: partial(stepped, partial(begin, gcn)),
+    graph_sizes.GAT: partial(stepped, partial(begin, gat)),
 }

@@ -31,10 +31,12 @@ def begin(task: Task) -> tuple[Callable, nn.training.Train, tuple]:
     return step, nn.training.start(task.net, optimizer, jax.random.key(0), batch[0]), batch
 
 
-def trained(make: Callable[[], Task]) -> tuple[Callable[[int], None], int]:
-    """Steps of `training.step` on one batch, each dispatched on its own."""
-    step, train, batch = begin(make())
-    parameters = nn.size(train.params)
+def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[int], None], int]:
+    """Steps on one batch, each dispatched on its own."""
+    step, train, batch = start()
+    adversaries = isinstance(train, nn.gan.Adversaries)
+    both = (train.generator.params, train.discriminator.params) if adversaries else train.params
+    parameters = nn.size(both)
 
     def run(steps: int) -> None:
         nonlocal train
@@ -43,6 +45,11 @@ def trained(make: Callable[[], Task]) -> tuple[Callable[[int], None], int]:
         jax.block_until_ready(metrics)
 
     return run, parameters
+
+
+def trained(make: Callable[[], Task]) -> tuple[Callable[[int], None], int]:
+    """Steps of `training.step` on the batch of a task."""
+    return stepped(lambda: begin(make()))
 
 
 def cnn():

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 import jaxnn as nn
+from benchmarks.peers.layers_in_jaxnn import stepped
 
 ROWS, FEATURES, WIDTH, EXPERTS = 2048, 256, 1024, 8
 DENSE = "dense feedforward layer of as many multiply-adds, 2048 rows"
@@ -29,29 +30,20 @@ def dense() -> nn.Layer:
     return nn.feed_forward(WIDTH + EXPERTS // 2)
 
 
-def trained(make: Callable[[], nn.Layer]) -> tuple[Callable[[int], None], int]:
-    """Steps of `training.step` on one batch, each dispatched on its own."""
+def begin(make: Callable[[], nn.Layer]) -> tuple[Callable, Any, Any]:
+    """The jitted step, where it starts, and its batch."""
     net, optimizer = nn.residual(make()), optax.sgd(1e-3, 0.9)
     draw = np.random.default_rng(0).standard_normal
     batch = tuple(jnp.asarray(draw((ROWS, FEATURES), np.float32)) for _ in range(2))
     loss: Any = nn.training.supervised(net, nn.mse)
     train = nn.training.start(net, optimizer, jax.random.key(0), batch[0])
-    parameters = nn.size(train.params)
     if nn.routings(train.state):
         loss = nn.routed(loss)
-    step = nn.training.step(loss, optimizer)
-
-    def run(steps: int) -> None:
-        nonlocal train
-        for _ in range(steps):
-            train, metrics = step(train, batch)
-        jax.block_until_ready(metrics)
-
-    return run, parameters
+    return nn.training.step(loss, optimizer), train, batch
 
 
 CASES = {
-    DENSE: partial(trained, dense),
-    TOP_1: partial(trained, partial(sparse, 1)),
-    TOP_2: partial(trained, partial(sparse, 2)),
+    DENSE: partial(stepped, partial(begin, dense)),
+    TOP_1: partial(stepped, partial(begin, partial(sparse, 1))),
+    TOP_2: partial(stepped, partial(begin, partial(sparse, 2))),
 }

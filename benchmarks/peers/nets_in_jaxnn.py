@@ -10,23 +10,7 @@ import optax
 
 import jaxnn as nn
 from benchmarks.peers import net_sizes
-from benchmarks.peers.layers_in_jaxnn import Task, begin, cross_entropy
-
-
-def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[int], None], int]:
-    """Steps on one batch, each dispatched on its own."""
-    step, train, batch = start()
-    adversaries = isinstance(train, nn.gan.Adversaries)
-    both = (train.generator.params, train.discriminator.params) if adversaries else train.params
-    parameters = nn.size(both)
-
-    def run(steps: int) -> None:
-        nonlocal train
-        for _ in range(steps):
-            train, metrics = step(train, batch)
-        jax.block_until_ready(metrics)
-
-    return run, parameters
+from benchmarks.peers.layers_in_jaxnn import Task, begin, cross_entropy, stepped
 
 
 def within(net: Any, dtype: Any) -> Any:

@@ -14,7 +14,7 @@ import optax
 
 from jaxnn import core
 from jaxnn.layers.segment import take
-from jaxnn.nets.graph_data import Graph
+from jaxnn.nets.graph_data import Graph, held
 
 
 def sample_neighbours(
@@ -54,7 +54,7 @@ def sample_neighbours(
     nodes, edges, receivers, first = [level], [], [], 0
     for i, count in enumerate(counts):
         count = core.count(count, "sample_neighbours: counts")
-        held, degree = take(starts, level), take(starts, level + 1) - take(starts, level)
+        begin, degree = take(starts, level), take(starts, level + 1) - take(starts, level)
         degree = jnp.where(level < n, degree, 0)
         # Evenly spaced from a random start: each sender is met with the same probability.
         spacing = jnp.maximum(degree / count, 1)[:, None]
@@ -62,7 +62,7 @@ def sample_neighbours(
         place = jnp.arange(count, dtype=jnp.int32)[None]
         place = jnp.where((degree <= count)[:, None], place, (start + place * spacing).astype(int))
         there = place < degree[:, None]
-        edge = jnp.where(there, held[:, None] + place, len(x.senders)).reshape(-1)
+        edge = jnp.where(there, begin[:, None] + place, len(x.senders)).reshape(-1)
         parents = jnp.arange(first, first + len(level), dtype=jnp.int32)
         parents = jnp.where(there, parents[:, None], -1).reshape(-1)
         first += len(level)
@@ -72,9 +72,9 @@ def sample_neighbours(
     size = len(node)
     sender = len(seeds) + jnp.arange(len(edge), dtype=jnp.int32)
     sender, receiver = (jnp.where(receiver < 0, size, each) for each in (sender, receiver))
-    held = () if isinstance(x.edges, tuple) else take(x.edges, edge)
+    kept = take(x.edges, edge) if held(x.edges) else ()
     sizes = jnp.array([[size, len(edge)]], jnp.int32)
-    return Graph(take(x.nodes, node), held, sender, receiver, x.globals, sizes), node
+    return Graph(take(x.nodes, node), kept, sender, receiver, x.globals, sizes), node
 
 
 def by_receiver(x: Graph) -> Graph:
@@ -85,9 +85,9 @@ def by_receiver(x: Graph) -> Graph:
     [2, 0, 1]
     """
     order = np.lexsort((np.asarray(x.senders), np.asarray(x.receivers)))
-    held = x.edges if isinstance(x.edges, tuple) else np.asarray(x.edges)[order]
+    edges = np.asarray(x.edges)[order] if held(x.edges) else ()
     senders, receivers = (np.asarray(each)[order] for each in (x.senders, x.receivers))
-    return x._replace(edges=held, senders=senders, receivers=receivers)
+    return x._replace(edges=edges, senders=senders, receivers=receivers)
 
 
 # Links
@@ -115,15 +115,15 @@ def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.nda
     """
     if not 0 < share < 1:
         raise ValueError(f"hold_out_links: share must be in (0, 1), got {share!r}.")
-    if not isinstance(x.edges, tuple):
+    if held(x.edges):
         raise ValueError("hold_out_links takes edges without features.")
     ends = np.stack([x.senders, x.receivers], axis=1)
     links = ends[ends[:, 0] < ends[:, 1]]
     order = np.random.default_rng(seed).permutation(len(links))
-    held, left = np.split(links[order], [round(share * len(links))])
+    taken, left = np.split(links[order], [round(share * len(links))])
     senders, receivers = np.concatenate([left, left[:, ::-1]]).T
     sizes = np.array([[len(x.nodes), len(senders)]], np.int32)
-    return x._replace(senders=senders, receivers=receivers, sizes=sizes), held
+    return x._replace(senders=senders, receivers=receivers, sizes=sizes), taken
 
 
 def negative_links(key: jax.Array, x: Graph, n: int) -> jax.Array:

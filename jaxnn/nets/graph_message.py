@@ -9,7 +9,7 @@ from jaxnn.flow import concatenate, wire
 from jaxnn.layers.dense import dense
 from jaxnn.layers.segment import segment_sum, take
 from jaxnn.nets.graph import GLOROT, aggregator, named
-from jaxnn.nets.graph_data import Graph, checked, node_graphs
+from jaxnn.nets.graph_data import Graph, checked, held, node_graphs
 
 
 def message_passing(
@@ -93,10 +93,10 @@ def edge_conditioned(
 
     def flow(f, x):
         x = checked(x, "edge_conditioned")
-        held = edges(x, "edge_conditioned")
-        if not held:
+        told_of = edges(x, "edge_conditioned")
+        if not told_of:
             raise ValueError("edge_conditioned takes edges [m, features], got a graph without.")
-        k = held[0] if body is None else f.body(held[0])
+        k = told_of[0] if body is None else f.body(told_of[0])
         # Nodes first, once each, and then their parts weighed along the edges.
         sent = take(f.matrix((x.nodes, k)), x.senders)
         k = concatenate((k, jnp.ones_like(k[:, :1])))
@@ -141,7 +141,7 @@ def virtual_node(layer: Any, update: Any) -> Layer:
     def flow(f, x):
         x = checked(x, "virtual_node")
         graphs, width = len(x.sizes), x.nodes.shape[-1]
-        v = jnp.zeros((graphs, width), x.nodes.dtype) if isinstance(x.globals, tuple) else x.globals
+        v = x.globals if held(x.globals) else jnp.zeros((graphs, width), x.nodes.dtype)
         if v.shape != (graphs, width):
             raise ValueError(
                 f"virtual_node takes globals as wide as the nodes, [{graphs},{width}], got "
@@ -160,7 +160,7 @@ def virtual_node(layer: Any, update: Any) -> Layer:
 
 def edges(x: Graph, title: str) -> tuple:
     """The features of the edges in a tuple, which is empty where there are none."""
-    if isinstance(x.edges, tuple):
+    if not held(x.edges):
         return ()
     if features(x.edges, title).shape != (len(x.senders), x.edges.shape[-1]):
         raise ValueError(f"{title} takes edges [m, features], got {describe(x.edges)}.")

@@ -104,7 +104,8 @@ def som(
     ((64,), 10)
     """
     title, grid = "som", checked(grid, "som")
-    steps, rate = core.count(steps, f"{title}: steps"), rate or (0.5 if online else 1.0)
+    steps = core.count(steps, f"{title}: steps")
+    rate = (0.5 if online else 1.0) if rate is None else rate
     for name, value in (("rate", rate), ("radius", radius)):
         if not 0 < value < float("inf"):
             raise ValueError(f"{title}: {name} must be positive and finite, got {value!r}.")
@@ -193,7 +194,10 @@ def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean"
     there = ~jnp.isnan(x)
     x, there = jnp.where(there, x, 0), there.astype(x.dtype)
     if distance == "manhattan":
-        one = lambda w: (there * jnp.abs(x - jnp.broadcast_to(w, x.shape))).sum(axis=1)  # noqa: E731
+
+        def one(w):
+            return (there * jnp.abs(x - jnp.broadcast_to(w, x.shape))).sum(axis=1)
+
         return jax.lax.map(one, weights).T
     with jax.default_matmul_precision("highest"):
         dots, sizes = x @ weights.T, there @ jnp.square(weights).T

@@ -128,6 +128,6 @@ def exponential_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     return value * jnp.exp(-jnp.log(100.0) * t / steps)
 
 
-def constant(value: float, t: jax.Array, steps: int) -> jax.Array:
-    """The value, at every step."""
+def constant_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
+    """The value, at every step: none."""
     return value + 0 * t

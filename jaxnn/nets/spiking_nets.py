@@ -204,7 +204,7 @@ def hold(steps: int) -> Layer:
 
     def held(x):
         # As a scan it has a gradient that adds up step by step, with time first as neurons have it:
-        # the sum that a broadcast has is 30 times as slow on a CPU.
+        # the sum that a broadcast has is far slower on a CPU.
         _, y = jax.lax.scan(lambda x, _: (x, x), x, length=steps)
         return jnp.swapaxes(y, 0, 1)
 
