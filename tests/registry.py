@@ -397,6 +397,14 @@ ENTRIES = {
     "sparse_mixture": Entry(
         lambda: nn.sparse_mixture(8, 4, 2, capacity=1.0, shared=1, activation=jnp.tanh), features(8)
     ),
+    "expert_parallel": Entry(
+        lambda: nn.expert_parallel(
+            nn.sparse_mixture(8, 4, activation=jnp.tanh, axis_name="experts"),
+            jax.make_mesh((1,), ("experts",), axis_types=(jax.sharding.AxisType.Auto,)),
+            "experts",
+        ),
+        features(8),
+    ),
     # spiking neurons and nets
     "lif": Entry(
         lambda: nn.lif(0.8, 0.5, refractory=1, learn=("decay", "threshold"), feedback=True),
