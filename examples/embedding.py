@@ -264,7 +264,7 @@ def tell(title: str, texts: Any, x: np.ndarray, others: Any, y: np.ndarray, coun
 def draw_sentences(sentences: list[str], x: np.ndarray) -> Figure:
     """Which sentences are near each other, as a matrix and as a map."""
     x = x[: len(sentences)]
-    figure = Figure(figsize=(15, 6.6), layout="constrained")
+    figure = Figure(figsize=(16.5, 6.6), layout="constrained")
     figure.suptitle(
         "Sentences near each other in the embedding of a pretrained encoder", fontsize=15
     )
@@ -273,6 +273,7 @@ def draw_sentences(sentences: list[str], x: np.ndarray) -> Figure:
     numbers = range(1, len(sentences) + 1)
     labels = [f"{sentence} {i}" for i, sentence in zip(numbers, sentences, strict=True)]
     matrix.set_yticks(range(len(sentences)), labels, fontsize=7)
+    matrix.set_anchor("E")  # the labels need the room on the left
     matrix.set_xticks(range(len(sentences)), map(str, numbers), fontsize=8)
     matrix.set(title="Cosine between embeddings", xlabel="sentence (number)")
     figure.colorbar(shown, ax=matrix, label="cosine")
@@ -309,5 +310,5 @@ def draw_snippets(y: np.ndarray, found: dict, history: list) -> Figure:
     curve.axhline(found["as it came"][1], color="grey", ls="--", label="logistic regression (test)")
     curve.axhline(BAR, color="black", ls=":", label="the bar (test)")
     curve.set(title="Training on", xlabel="step", ylabel="accuracy (share)")
-    curve.legend()
+    curve.legend(loc="center right", bbox_to_anchor=(1, 0.2))
     return figure

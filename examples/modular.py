@@ -104,5 +104,6 @@ def draw(history, beside, loss: float, dense_loss: float, usage: list[jax.Array]
     right.set(
         title="Usage of the experts, last step", xlabel="expert", ylabel="share of characters"
     )
-    right.legend()
+    right.set_ylim(top=1.2 * max(float(share.max()) for share in usage))
+    right.legend(ncols=3)
     return figure

@@ -289,6 +289,6 @@ def draw_digits(params: Any, rows: data.Split, chances: np.ndarray) -> Figure:
         first, second = np.argsort(-chances[index])[:2]
         axes.imshow(rows.test_x[index].reshape(28, 28), cmap="gray_r")
         said = (f"{each}: {100 * chances[index, each]:.0f} %" for each in (first, second))
-        axes.set_title(f"{rows.test_y[index]} is\n{', '.join(said)}", fontsize=8)
+        axes.set_title(f"truth {rows.test_y[index]}\n{', '.join(said)}", fontsize=8)
         axes.axis("off")
     return figure
