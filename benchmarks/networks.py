@@ -1,7 +1,7 @@
 """A training step of one network of each family, for every backend and dtype.
 
-Each is built in `benchmarks/peers/layers_in_jaxnn.py` or `nets_in_jaxnn.py`, as it is when it runs
-beside other frameworks.
+Each is built in `benchmarks/peers`, as it is when it runs beside other frameworks: in
+`layers_in_jaxnn.py`, `nets_in_jaxnn.py` or `family_steps_in_jaxnn.py`.
 """
 
 import time
@@ -13,7 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.peers import layers_in_jaxnn, net_sizes, nets_in_jaxnn, sizes
+from benchmarks.peers import (
+    family_sizes,
+    family_steps_in_jaxnn,
+    graph_sizes,
+    layers_in_jaxnn,
+    modular_in_jaxnn,
+    net_sizes,
+    nets_in_jaxnn,
+    sizes,
+)
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}  # of the loss
 CHECKED = 3  # steps until the losses are compared
@@ -33,25 +42,35 @@ NETWORKS = (
     Network(net_sizes.VAE, 20),
     Network(net_sizes.DCGAN, 4),
     Network(net_sizes.CAPSNET, 4),
+    Network(family_sizes.RBF_STEP, 40),
+    Network(family_sizes.SOM, 100),
+    Network(modular_in_jaxnn.TOP_2, 4),
+    Network(family_sizes.SPIKING, 10),
+    Network(graph_sizes.GCN, 20),
 )
+NETS = layers_in_jaxnn.NETS | nets_in_jaxnn.NETS | family_steps_in_jaxnn.NETS
+OWN = nets_in_jaxnn.OWN | family_steps_in_jaxnn.OWN  # steps of their own
 
 
 def begin(network: Network, dtype: Any) -> tuple[Callable, Any, Any]:
     """The jitted step, where it starts, and its batch."""
-    if network.title in nets_in_jaxnn.OWN:
-        return nets_in_jaxnn.OWN[network.title](dtype)
+    if network.title in OWN:
+        return OWN[network.title](dtype)
     return layers_in_jaxnn.begin(task(network, dtype))
 
 
 def task(network: Network, dtype: Any) -> layers_in_jaxnn.Task:
     """The net, computed in dtype, its loss and its batch."""
-    made = (layers_in_jaxnn.NETS | nets_in_jaxnn.NETS)[network.title]()
+    made = NETS[network.title]()
     return made._replace(net=nets_in_jaxnn.within(made.net, dtype))
 
 
 def flops(network: Network) -> int:
     """Floating-point operations that a step needs."""
-    return (net_sizes if network.title in net_sizes.ROWS else sizes).flops(network.title)
+    title = network.title
+    if title in family_steps_in_jaxnn.MULTIPLY_ADDS:
+        return family_steps_in_jaxnn.flops(title)
+    return (net_sizes if title in net_sizes.ROWS else sizes).flops(title)
 
 
 def steps(network: Network, dtype: Any) -> Callable[[int], np.ndarray]:
@@ -104,7 +123,7 @@ def agree(network: Network, built: dict[str, Callable[[int], np.ndarray]]) -> No
     Raises:
       ValueError: where one differs by more than rounding.
     """
-    own = network.title in nets_in_jaxnn.OWN
+    own = network.title in OWN
     wanted = built["float32"](CHECKED) if own else by_hand(network, CHECKED)
     for dtype, run in built.items():
         off = np.max(np.abs(run(CHECKED) - wanted) / np.abs(wanted))

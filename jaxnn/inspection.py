@@ -141,8 +141,8 @@ def _within(path: str, base: str) -> bool:
 
 
 def _walk(jaxpr: Any, path: tuple, times: int) -> Iterator[tuple[tuple, int, Any]]:
-    """Every equation at any depth, with its path of scopes and how often it runs."""
-    for eqn in jaxpr.eqns:
+    """Every equation at any depth that is needed, with its path of scopes and how often it runs."""
+    for eqn in _needed(jaxpr):
         here = path + scopes(eqn)
         inner = [getattr(each, "jaxpr", each) for each in jex.jaxprs_in_params(eqn.params)]
         if eqn.primitive.name == "cond":
@@ -152,6 +152,16 @@ def _walk(jaxpr: Any, path: tuple, times: int) -> Iterator[tuple[tuple, int, Any
         trips = eqn.params["length"] if eqn.primitive.name == "scan" else 1
         for each in inner:
             yield from _walk(each, here, times * trips)
+
+
+def _needed(jaxpr: Any) -> list:
+    """The equations whose outputs are used, in their order; compilers leave out the others."""
+    used, needed = set(map(id, jaxpr.outvars)), []
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or any(id(var) in used for var in eqn.outvars):
+            used.update(map(id, eqn.invars))
+            needed.append(eqn)
+    return needed[::-1]
 
 
 def _macs(eqn: Any) -> int:

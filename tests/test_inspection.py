@@ -115,3 +115,13 @@ def test_a_summary_lists_every_child_with_its_params_and_state():
     assert table["a/0"][1:] == ["dense", "float32[8,4]", "x", "3", "60", "0", "384"]
     assert table["a"][1:] == ["repeat", "float32[8,4]", "60", "3", "384"]
     assert table["total"][-3:] == ["70", "3", "448"]
+
+
+def test_what_nothing_uses_is_not_counted():
+    w = jnp.ones((3, 5))
+
+    def twice(x):
+        jnp.matmul(x, w)  # for nothing
+        return x @ w
+
+    assert nn.rows(nn.lift(twice), jnp.ones((2, 3)))[-1].macs == 2 * 3 * 5

@@ -85,8 +85,12 @@ def is_layer(entry):
 @law(1)
 def test_init_depends_on_shapes_alone(name):
     net, params, state, x = made(name)
-    from_spec = jax.jit(lambda key: net.init(key, core.spec(x)))(KEY)
-    chex.assert_trees_all_close((params, state), from_spec, rtol=1e-6, atol=1e-7)
+    array, spec = (
+        str(jax.make_jaxpr(lambda key, x=x: net.init(key, x))(KEY)) for x in (x, core.spec(x))
+    )
+    if array != spec:  # else the program is the same
+        from_spec = jax.jit(lambda key: net.init(key, core.spec(x)))(KEY)
+        chex.assert_trees_all_close((params, state), from_spec, rtol=1e-6, atol=1e-7)
     other = jax.tree.map(lambda leaf: leaf[::-1], x)
     chex.assert_trees_all_equal((params, state), begin(net, KEY, other))
 

@@ -11,7 +11,16 @@ import pytest
 import jaxnn as nn
 from benchmarks import __main__ as command
 from benchmarks import backends, depth, layers, networks, race
-from benchmarks.peers import layers_in_jaxnn, net_sizes, nets_in_jaxnn, sizes
+from benchmarks.peers import (
+    family_sizes,
+    family_steps_in_jaxnn,
+    graph_in_jaxnn,
+    graph_sizes,
+    layers_in_jaxnn,
+    net_sizes,
+    nets_in_jaxnn,
+    sizes,
+)
 from jaxnn import inspection
 
 
@@ -110,6 +119,27 @@ def test_operations_of_the_nets_of_pictures_are_those_of_the_forward_pass(make, 
     x = tuple(jax.ShapeDtypeStruct(shape, jax.numpy.float32) for shape in shapes)
     counted = inspection.rows(make(), x if len(x) > 1 else x[0])[-1].macs
     assert sum(net_sizes.MULTIPLY_ADDS.get(adds, adds)) == counted
+
+
+def test_operations_of_the_other_families_are_those_of_the_forward_pass():
+    rows = jax.ShapeDtypeStruct((128, 784), jax.numpy.float32)
+    words, ends, _ = graph_sizes.citations()
+    for title, net, x in (
+        (family_sizes.RBF_STEP, family_steps_in_jaxnn.rbf().net, rows),
+        (family_sizes.SPIKING, family_steps_in_jaxnn.spiking().net, rows),
+        (graph_sizes.GCN, graph_in_jaxnn.gcn()[0], nn.graph(words, *ends)),
+    ):
+        counted = inspection.rows(net, x)[-1].macs
+        assert sum(family_steps_in_jaxnn.MULTIPLY_ADDS[title]) == counted
+
+
+@pytest.mark.parametrize("title", [family_sizes.SOM, graph_sizes.GCN])
+def test_families_step_in_every_dtype(title):
+    network = networks.Network(title, 2)
+    runs = {name: networks.steps(network, dtype) for name, dtype in backends.DTYPES.items()}
+    networks.agree(network, runs)
+    first, *_, last = runs["float32"](5)
+    assert last < first
 
 
 def test_a_net_with_a_step_of_its_own_takes_it_in_every_dtype():

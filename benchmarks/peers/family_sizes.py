@@ -5,6 +5,7 @@ import numpy as np
 from benchmarks.peers import sizes
 
 RBF = "RBF network of 1000 centres, fitted to 4000 rows of 784, 10 classes"
+RBF_STEP = "RBF network 784-1000-10, batch 128"
 SOM = "self-organizing map of 10x10, a pass over 1797 rows of 64"
 SPIKING = "spiking net 784-1000-10, 25 steps, batch 128"
 CENTRES, PENALTY, WIDTH = 1000, 1e-3, 5.0

@@ -47,6 +47,22 @@ def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[i
     return run, parameters
 
 
+def fitted(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[int], None], int]:
+    """Steps of `fit` on a batch that lives on the device, many in one dispatch."""
+    step, train, batch = start()
+    parameters, rows = nn.size(train.params), len(batch[0])
+
+    def run(steps: int) -> None:
+        nonlocal train
+        end = int(train.step) + steps
+        train = nn.training.fit(
+            step, train, batch, steps=end, batch_size=rows, every=end, progress=False
+        ).train
+        jax.block_until_ready(train)
+
+    return run, parameters
+
+
 def trained(make: Callable[[], Task]) -> tuple[Callable[[int], None], int]:
     """Steps of `training.step` on the batch of a task."""
     return stepped(lambda: begin(make()))

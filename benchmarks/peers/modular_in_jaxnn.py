@@ -1,7 +1,8 @@
 """A mixture of 8 experts, and the dense net of as many multiply-adds, in jaxnn.
 
-Both stand in a residual block, learn by SGD with momentum, and take 2048 rows of 256 features a
-step. The router's multiply-adds are given to the dense net as hidden features.
+Both stand in a residual block, learn by SGD with momentum in `fit`, many steps in one dispatch, and
+take 2048 rows of 256 features a step. The router's multiply-adds are given to the dense net as
+hidden features.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 import optax
 
 import jaxnn as nn
-from benchmarks.peers.layers_in_jaxnn import stepped
+from benchmarks.peers.layers_in_jaxnn import fitted
 
 ROWS, FEATURES, WIDTH, EXPERTS = 2048, 256, 1024, 8
 DENSE = "dense feedforward layer of as many multiply-adds, 2048 rows"
@@ -43,7 +44,7 @@ def begin(make: Callable[[], nn.Layer]) -> tuple[Callable, Any, Any]:
 
 
 CASES = {
-    DENSE: partial(stepped, partial(begin, dense)),
-    TOP_1: partial(stepped, partial(begin, partial(sparse, 1))),
-    TOP_2: partial(stepped, partial(begin, partial(sparse, 2))),
+    DENSE: partial(fitted, partial(begin, dense)),
+    TOP_1: partial(fitted, partial(begin, partial(sparse, 1))),
+    TOP_2: partial(fitted, partial(begin, partial(sparse, 2))),
 }

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 import jaxnn as nn
 from benchmarks.peers import sequence_sizes, sizes
-from benchmarks.peers.layers_in_jaxnn import NETS, Task, begin, gpt
+from benchmarks.peers.layers_in_jaxnn import NETS, begin, fitted, gpt
 
 CONTEXT = 1024
 
@@ -38,23 +38,9 @@ def generated(count: int) -> tuple[Callable[[int], None], int]:
     return run, nn.size(params)
 
 
-def fitted(make: Callable[[], Task]) -> tuple[Callable[[int], None], int]:
-    """Steps of `fit` on a batch that lives on the device."""
-    step, train, batch = begin(make())
-    parameters, rows = nn.size(train.params), len(batch[0])
-
-    def run(steps: int) -> None:
-        nonlocal train
-        end = int(train.step) + steps
-        train = nn.training.fit(
-            step, train, batch, steps=end, batch_size=rows, every=end, progress=False
-        ).train
-        jax.block_until_ready(train)
-
-    return run, parameters
-
-
 TASKS = {title: NETS[title] for title in (sizes.GPT, sizes.LSTM, sizes.GRU)}
 TASKS[sizes.DEEP_GPT] = partial(gpt, depth=12)
-CASES: dict[str, Callable] = {title: partial(fitted, make) for title, make in TASKS.items()}
+CASES: dict[str, Callable] = {
+    title: partial(fitted, lambda make=make: begin(make())) for title, make in TASKS.items()
+}
 CASES |= {title: partial(generated, count) for title, count in sequence_sizes.GENERATED.items()}
