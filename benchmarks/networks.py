@@ -36,9 +36,10 @@ class Network(NamedTuple):
     steps: int
 
 
-QUICK = Network(sizes.CNN, 10), Network(sizes.LSTM, 20), Network(sizes.GPT, 5)
+QUICK = Network(sizes.CNN, 10), Network(sizes.LSTM, 20)
 NETWORKS = (
     *QUICK,
+    Network(sizes.GPT, 5),
     Network(net_sizes.VAE, 20),
     Network(net_sizes.DCGAN, 4),
     Network(net_sizes.CAPSNET, 4),

@@ -5,10 +5,12 @@ import os
 import pathlib
 
 os.environ.setdefault("MPLBACKEND", "agg")
-# Tests compile much and compute little: half of their time is the optimizer's otherwise.
+# Tests compile much and compute little: most of their time is the optimizer's and the emitters'
+# otherwise.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    + " --xla_cpu_use_fusion_emitters=false"
 )
 
 import jax

@@ -106,6 +106,7 @@ def test_what_is_compiled_is_never_said_to_run(monkeypatch):
     plan = planning.Plan("h100", 1, 4096, 4096, 0, 4096, 1 << 30, {}, 1.0)
     monkeypatch.setattr(planning, "available", lambda: {"cuda": None, "tpu": "pip install it"})
     monkeypatch.setattr(planning, "compile_for", lambda *_: plan)
+    monkeypatch.setattr(backends, "begin", lambda _: ())
     told = {name: backends.absent(name, quick=False) for name in ("gpu", "tpu")}
     report = {"jax": "", "machine": "", "matmul_gflops": {}, "rows": [], "quick": False}
     lines = backends.text({**report, "absent": told, "checks": []})
