@@ -31,7 +31,7 @@ def few_programs():
     up, and the next compilation ends the process.
     """
     yield
-    if next(TESTS) % 25 == 0 and MAPS.exists() and MAPS.read_bytes().count(b"\n") > 30_000:
+    if next(TESTS) % 25 == 0 and MAPS.exists() and MAPS.read_bytes().count(b"\n") > 10_000:
         jax.clear_caches()
 
 
