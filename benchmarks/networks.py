@@ -36,9 +36,10 @@ class Network(NamedTuple):
     steps: int
 
 
-QUICK = Network(sizes.CNN, 10), Network(sizes.LSTM, 20)
+QUICK = (Network(sizes.LSTM, 20),)
 NETWORKS = (
     *QUICK,
+    Network(sizes.CNN, 10),
     Network(sizes.GPT, 5),
     Network(net_sizes.VAE, 20),
     Network(net_sizes.DCGAN, 4),

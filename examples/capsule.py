@@ -24,7 +24,7 @@ SHIFT = 2  # pixels
 DRAWING = 0.0005  # the weight of a picture's squared error beside the margin loss
 ANGLES = np.arange(-40, 41, 10)
 WARPS = 5  # of each test digit
-BATCH, STEPS, QUICK_STEPS, QUICK_ROWS = 128, 1200, 30, 200
+BATCH, STEPS, QUICK_STEPS, QUICK_ROWS = 128, 1200, 20, 100
 HE = jax.nn.initializers.he_normal()
 
 

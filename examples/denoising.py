@@ -25,7 +25,7 @@ SIGMA = 25 / 255
 TEST = "camera"
 WIDTH, DEPTH = 96, 6
 CROP, STRIDE, SCALES = 48, 32, (1.0, 0.75, 0.5)
-BATCH, STEPS, QUICK_STEPS = 8, 3200, 30
+BATCH, STEPS, QUICK_STEPS = 8, 3200, 20
 
 
 def denoiser(width: int, depth: int) -> nn.Layer:

@@ -34,7 +34,7 @@ VOCABULARY, TIME = 16_384, 48  # room for every word of the training sentences; 
 WORDS = re.compile(r"n't|[a-z]+(?=n't)|'[a-z]+|[a-z]+|[0-9]+|[^\sa-z0-9]")
 VECTOR, WIDTH, MEMBERS = 128, 64, 4
 FORGOTTEN, DROPPED = 0.2, 0.5  # of the words; of vectors and of what is read
-BATCH, STEPS, QUICK_STEPS, QUICK_ROWS = 64, 1060, 16, 512
+BATCH, STEPS, QUICK_STEPS, QUICK_ROWS = 64, 1060, 8, 512
 UNIT = 2.0  # of ratings, for the networks
 PENALTIES = (0.5, 1.0, 2.0, 4.0)  # inverse, of the logistic regression
 SHOWN, LINE = 7, 74  # sentences with what each word adds; letters of a line
@@ -122,7 +122,7 @@ def learn(options: Options, reader: nn.Layer, rate: float, x, ratings) -> nn.tra
     step, train, _ = plan(options, reader, rate)
     steps = length(options)
     return nn.training.fit(
-        step, train, (x, ratings), steps=steps, batch_size=BATCH, every=max(steps // 20, 1)
+        step, train, (x, ratings), steps=steps, batch_size=BATCH, every=max(steps // 20, 4)
     )
 
 

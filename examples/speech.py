@@ -32,8 +32,8 @@ CHANNELS, WIDTH, DROP = 64, 96, 0.1
 SPEED, NOISE = 0.15, (1e-5, 3e-2)  # change of speed; deviation of the noise, by its logarithm
 BAND, SPAN = 8, 15  # mels and frames that are hidden at most, twice each
 SAMPLES, ROWS, PEAK = 24000, 32, 3e-3  # of a string in training; strings a step; learning rate
-STEPS, ASIDE, QUICK_STEPS = 1000, 250, 12  # of the net, and of each other one beside it
-SAYINGS, QUICK_SAYINGS, QUICK_ROWS = 300, 50, 250  # test strings; recordings to learn from
+STEPS, ASIDE, QUICK_STEPS = 1000, 250, 8  # of the net, and of each other one beside it
+SAYINGS, QUICK_SAYINGS, QUICK_ROWS = 300, 20, 250  # test strings; recordings to learn from
 PART, LENGTH = 50, 20  # rows that are heard at once; frames that the machine sees
 
 front = nn.log_mel(MELS, RATE, window=WINDOW, hop=HOP, floor=1e-9)
