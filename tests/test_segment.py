@@ -71,3 +71,12 @@ def test_no_rows_and_no_segments():
 def test_ids_are_one_integer_a_row(ids):
     with pytest.raises(ValueError, match="segment_mean takes one integer id|segment_sum takes"):
         nn.segment_mean(jnp.ones((2, 2)), ids, 3)
+
+
+def test_a_maximum_is_found_where_rounding_has_moved_its_row():
+    # As a compiler does that computes the rows twice.
+    x, ids = jnp.array([[1.0, 2.0], [1.0 + 1e-7, -3.0]]), jnp.zeros(2, int)
+    y, gradient = jax.value_and_grad(lambda x: nn.segment_max(x, ids, 1).sum())(x)
+    assert float(y) == float(x[1, 0] + 2)
+    assert gradient.tolist() == [[0.5, 1.0], [0.5, 0.0]]
+    assert jax.jvp(lambda x: nn.segment_max(x, ids, 1), (x,), (x,))[1].shape == (1, 2)

@@ -7,6 +7,8 @@ On a CPU `jax.ops.segment_sum` takes as long with sorted ids as with others. A s
 (BCSR) is a little faster, but its program cannot be exported; a dense one is far slower.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -61,7 +63,8 @@ def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
 def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     """The largest of each segment's rows, feature by feature, zeros where it is empty.
 
-    Rows that share the maximum share its gradient. Arguments as in `segment_sum`.
+    Rows that share the maximum share its gradient, and so do those that differ from it by rounding,
+    4 eps of the segment's largest magnitude. Arguments as in `segment_sum`.
 
     Raises:
       ValueError: as `segment_sum` does.
@@ -70,12 +73,7 @@ def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     >>> nn.segment_max(jnp.array([1.0, -2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
     [4.0, 0.0, -2.0]
     """
-    ids, count = _whole(x, ids, "segment_max"), _count(count)
-    top = take(_top(x, ids, count), ids)
-    first = x == top
-    # The sum of those that are the maximum, by their number: its gradient is a choice and a sum.
-    ties = segment_sum(first.astype(x.dtype), ids, count)
-    return segment_sum(jnp.where(first, x, 0), ids, count) / jnp.maximum(ties, 1)
+    return _largest(_count(count), x, _whole(x, ids, "segment_max"))
 
 
 def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
@@ -97,6 +95,22 @@ def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     raised = jnp.where(member, jnp.exp(shifted), 0)
     total = take(segment_sum(raised, ids, count), ids)
     return raised / jnp.where(member, total, 1)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _largest(count: int, x: jax.Array, ids: jax.Array) -> jax.Array:
+    return _top(x, ids, count)
+
+
+@_largest.defjvp
+def _largest_jvp(count, primals, tangents):
+    (x, ids), (along, _) = primals, tangents
+    top, scale = _top(x, ids, count), _top(jnp.abs(x), ids, count)
+    # Not x == top: a compiler may compute x twice, and round it otherwise.
+    slack = 4 * jnp.finfo(x.dtype).eps * take(scale, ids)
+    near = x >= take(top, ids) - slack
+    ties = jnp.maximum(segment_sum(near.astype(x.dtype), ids, count), 1)
+    return top, segment_sum(jnp.where(near, along, 0), ids, count) / ties
 
 
 def _top(x, ids, count: int):
