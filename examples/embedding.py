@@ -184,7 +184,8 @@ def run(options: Options) -> Result:
             reference[f"minilm/{each}"][: size.sentences] for each in ("sentences", "embeddings")
         )
     ours = over(look, encoded, held.encode(sentences.tolist(), 256))
-    tell("Nearest sentences", sentences, ours, sentences, ours, 6)
+    if not options.quick:
+        tell("Nearest sentences", sentences, ours, sentences, ours, 6)
 
     rows = stratified(texts.x[: size.rows], texts.y[: size.rows], size.validation)
     parts = {
@@ -196,14 +197,15 @@ def run(options: Options) -> Result:
         )
     }
     before = {part: over(look, encoded, snippets.x) for part, snippets in parts.items()}
-    tell(
-        "Nearest snippets",
-        parts["test"].texts,
-        before["test"],
-        parts["train"].texts,
-        before["train"],
-        4,
-    )
+    if not options.quick:
+        tell(
+            "Nearest snippets",
+            parts["test"].texts,
+            before["test"],
+            parts["train"].texts,
+            before["train"],
+            4,
+        )
     machine = regression(before, parts)
 
     def score(params, part) -> float:

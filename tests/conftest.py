@@ -6,11 +6,11 @@ import pathlib
 
 os.environ.setdefault("MPLBACKEND", "agg")
 # Tests compile much and compute little: most of their time is the optimizer's and the emitters'
-# otherwise.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "")
-    + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    + " --xla_cpu_use_fusion_emitters=false"
+# otherwise. `XLA_FLAGS= pytest` runs them on programs as users have them, which round otherwise.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 
 import jax

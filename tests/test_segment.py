@@ -79,4 +79,13 @@ def test_a_maximum_is_found_where_rounding_has_moved_its_row():
     y, gradient = jax.value_and_grad(lambda x: nn.segment_max(x, ids, 1).sum())(x)
     assert float(y) == float(x[1, 0] + 2)
     assert gradient.tolist() == [[0.5, 1.0], [0.5, 0.0]]
-    assert jax.jvp(lambda x: nn.segment_max(x, ids, 1), (x,), (x,))[1].shape == (1, 2)
+    along = jax.jvp(
+        lambda x: nn.segment_max(x, ids, 1), (x,), (jnp.array([[2.0, 5.0], [4.0, 7.0]]),)
+    )
+    assert along[1].tolist() == [[3.0, 5.0]]
+
+
+def test_a_masked_row_has_no_share_in_the_gradient():
+    x, ids = jnp.array([-jnp.inf, 1.0, -2.0]), jnp.zeros(3, int)
+    y, gradient = jax.value_and_grad(lambda x: nn.segment_max(x, ids, 1)[0])(x)
+    assert (float(y), gradient.tolist()) == (1.0, [0.0, 1.0, 0.0])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 import jaxnn as nn
-from benchmarks.peers import family_sizes, graph_in_jaxnn, graph_sizes, modular_in_jaxnn
+from benchmarks.peers import family_sizes, graph_in_jaxnn, graph_sizes, modular_in_jaxnn, sizes
 from benchmarks.peers.layers_in_jaxnn import Task, cross_entropy
 from benchmarks.peers.nets_in_jaxnn import within
 from benchmarks.peers.spiking_in_jaxnn import spiking
@@ -60,10 +60,9 @@ MULTIPLY_ADDS = {  # forward, of the first layer and of the others
 
 
 def flops(title: str) -> int:
-    """Floating-point operations that a step needs, as `sizes.flops` counts them.
+    """Floating-point operations that a step needs.
 
     Distances count as the products that they are computed by; of a map, those to its units and the
     sums that move them.
     """
-    first, others = MULTIPLY_ADDS[title]
-    return 2 * (2 * first + 3 * others)
+    return sizes.step_flops(*MULTIPLY_ADDS[title])

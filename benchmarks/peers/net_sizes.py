@@ -26,14 +26,13 @@ DISCRIMINATOR = 64 * 196 * 16 * 64, 64 * (49 * 64 * 16 * 128 + 6272)
 
 
 def flops(title: str) -> int:
-    """Floating-point operations that a step needs, as `sizes.flops` counts them.
+    """Floating-point operations that a step needs.
 
     A step of both nets runs the generator twice, once without a gradient, and the discriminator
     over real and made pictures, then over made ones for their gradient alone.
     """
     if title != DCGAN:
-        first, others = MULTIPLY_ADDS[title]
-        return 2 * (2 * first + 3 * others)
+        return sizes.step_flops(*MULTIPLY_ADDS[title])
     generator, discriminator = sum(GENERATOR), sum(DISCRIMINATOR)
     without = GENERATOR[0] + 2 * DISCRIMINATOR[0]  # gradients of inputs that learn nothing
     return 2 * (4 * generator + 8 * discriminator - without)

@@ -34,12 +34,19 @@ def tokens(batch: int, time: int, vocabulary: int) -> tuple[np.ndarray, np.ndarr
 
 
 def flops(title: str) -> int:
+    """Floating-point operations a step needs; attention that looks back needs half its products."""
+    return step_flops(*_MULTIPLY_ADDS[title])
+
+
+def step_flops(first: int, others: int) -> int:
     """Floating-point operations a step needs: those of its matmuls and convolutions.
 
     A multiply and an add each; forward, for the weights' gradient and, but in a first layer, for
-    the input's gradient. Attention that looks back needs half of its products.
+    the input's gradient.
+
+    Args:
+      first, others: multiply-adds forward, of the first layer and of the others.
     """
-    first, others = _MULTIPLY_ADDS[title]
     return 2 * (2 * first + 3 * others)
 
 

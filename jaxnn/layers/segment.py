@@ -64,7 +64,7 @@ def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     """The largest of each segment's rows, feature by feature, zeros where it is empty.
 
     Rows that share the maximum share its gradient, and so do those that differ from it by rounding,
-    4 eps of the segment's largest magnitude. Arguments as in `segment_sum`.
+    4 eps of the segment's largest finite magnitude. Arguments as in `segment_sum`.
 
     Raises:
       ValueError: as `segment_sum` does.
@@ -105,7 +105,8 @@ def _largest(count: int, x: jax.Array, ids: jax.Array) -> jax.Array:
 @_largest.defjvp
 def _largest_jvp(count, primals, tangents):
     (x, ids), (along, _) = primals, tangents
-    top, scale = _top(x, ids, count), _top(jnp.abs(x), ids, count)
+    top = _top(x, ids, count)
+    scale = _top(jnp.where(jnp.isfinite(x), jnp.abs(x), 0), ids, count)
     # Not x == top: a compiler may compute x twice, and round it otherwise.
     slack = 4 * jnp.finfo(x.dtype).eps * take(scale, ids)
     near = x >= take(top, ids) - slack
