@@ -1,6 +1,7 @@
 """Charts of times: horizontal bars on a logarithmic axis, one panel a question."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -90,4 +91,4 @@ def _panel(axis, panel: Panel, groups: list[str]) -> None:
     axis.set_xscale("log")
     axis.set_xlim(least, most)
     axis.invert_yaxis()
-    axis.set_title(panel.title)
+    axis.set_title(textwrap.fill(panel.title, 48))
