@@ -1,6 +1,7 @@
 """What does an update step cost, on every backend and, for a dense network, in every way?
 
-One step is forward, backward and SGD with momentum. All ways must first agree.
+One step is forward, backward and SGD with momentum, or what a network with a step of its own takes.
+All ways must first agree.
 """
 
 import os
@@ -213,8 +214,8 @@ def text(report: dict[str, Any]) -> str:
     """The report in lines."""
     within = ", ".join(f"{dtype} {tolerance:g}" for dtype, tolerance in TOLERANCE.items())
     lines = [
-        f"One update step: forward, backward, SGD with momentum (jax {report['jax']}, "
-        f"{report['machine']}).",
+        f"One update step: forward, backward, SGD with momentum, or a network's own step (jax "
+        f"{report['jax']}, {report['machine']}).",
         f"All ways agree: {CHECKED} steps lead where NumPy in float64 does, within these shares of "
         f"the way: {within}.",
     ]
@@ -268,4 +269,4 @@ def chart(report: dict[str, Any], path: Path) -> None:
             ]
             limit = (flops / rate / 1e6, "its flops at the matmul rate")
             panels.append(charts.Panel(f"{network}, on {backend}", bars, limit))
-    charts.draw(path, "One update step: forward, backward, SGD with momentum", "ms a step", panels)
+    charts.draw(path, "One update step", "ms a step", panels)

@@ -90,5 +90,7 @@ def _panel(axis, panel: Panel, groups: list[str]) -> None:
     axis.set_yticks(range(len(labels)), labels)
     axis.set_xscale("log")
     axis.set_xlim(least, most)
+    if most >= 10 * least:  # two powers of ten are marked, and others in between would overlap
+        axis.xaxis.set_minor_formatter("")
     axis.invert_yaxis()
     axis.set_title(textwrap.fill(panel.title, 48))
