@@ -115,7 +115,7 @@ def scatter(x: jax.Array, slot: jax.Array, size: int) -> jax.Array:
 def gather(y: jax.Array, slot: jax.Array, weights: jax.Array) -> jax.Array:
     """The weighed sum over the copies of each row, from their slots: [rows, features]."""
     back = y.at[slot].get(mode="fill", fill_value=0)
-    return (back * weights[..., None]).sum(axis=1)
+    return jnp.einsum("rkf,rk->rf", back, weights, precision="highest")
 
 
 def routings(state: Tree) -> list[Routing]:
