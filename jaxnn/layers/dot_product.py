@@ -174,6 +174,8 @@ def _block(rule, q, k, v, sight, slopes, key):
     if key is not None:
         weights, _ = rule.drop.apply((), (), weights, key=key, train=True)
     weights = weights.reshape(groups * time, -1).astype(v.dtype)
-    # Divided after the product: the output is smaller than the weights.
+    # Divided after the product: the output is smaller than the weights. Shared out by a product,
+    # since XLA:CPU takes long for the sum over a row that is the gradient of a broadcast.
     y = jnp.matmul(weights, v, preferred_element_type=wide).reshape(q.shape)
-    return (y / jnp.where(total > 0, total, jnp.ones((), wide))).astype(q.dtype)
+    share = 1 / jnp.where(total > 0, total, jnp.ones((), wide))[..., 0]
+    return jnp.einsum("gtw,gt->gtw", y, share, precision="highest").astype(q.dtype)

@@ -65,6 +65,7 @@ def encoder_decoder(
     dropout: float = 0.0,
     attention_dropout: float | None = None,
     remat: bool = False,
+    unroll: int = 1,
     implementation: str = "xla",
     w_init: Callable = GLOROT,
     out_init: Callable | None = None,
@@ -88,7 +89,7 @@ def encoder_decoder(
       length, positions, mlp_width: those of `language_model`.
       capacity: how many tokens the cache of the decoder holds, which is then a cell.
       kv_heads, qk_norm, norm, pre_norm, activation, gated, bias, dropout, attention_dropout, remat,
-        implementation, w_init, out_init: those of `transformer`.
+        unroll, implementation, w_init, out_init: those of `transformer`.
 
     Raises:
       TypeError, ValueError: as `language_model` does; for x that is not such a triple.
@@ -128,6 +129,7 @@ def encoder_decoder(
             attention_dropout=attention_dropout,
             cross=decodes,
             remat=remat,
+            unroll=unroll,
             implementation=implementation,
             w_init=w_init,
             out_init=out_init,

@@ -115,6 +115,7 @@ def scatter(x: jax.Array, slot: jax.Array, size: int) -> jax.Array:
 def gather(y: jax.Array, slot: jax.Array, weights: jax.Array) -> jax.Array:
     """The weighed sum over the copies of each row, from their slots: [rows, features]."""
     back = y.at[slot].get(mode="fill", fill_value=0)
+    # XLA:CPU takes long for the sum over a row that is the gradient of a broadcast weight.
     return jnp.einsum("rkf,rk->rf", back, weights, precision="highest")
 
 

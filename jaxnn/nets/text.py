@@ -60,6 +60,7 @@ def language_model(
     dropout: float = 0.0,
     attention_dropout: float | None = None,
     remat: bool = False,
+    unroll: int = 1,
     implementation: str = "xla",
     w_init: Callable = SMALL,
     out_init: Callable | None = None,
@@ -85,7 +86,7 @@ def language_model(
       mlp_width: hidden features, 4 width by default.
       dropout: of embeddings too.
       kv_heads, window, qk_norm, norm, pre_norm, activation, gated, bias, attention_dropout, remat,
-        implementation, w_init, out_init: those of `transformer`.
+        unroll, implementation, w_init, out_init: those of `transformer`.
 
     Raises:
       TypeError: for tokens that are no integers.
@@ -125,7 +126,7 @@ def language_model(
     )
     children = {"embed": embedding(vocabulary, width, w_init=w_init)}
     children |= positioned(place, capacity is not None)
-    children |= in_a_row(block, depth, norm, pre_norm, remat)
+    children |= in_a_row(block, depth, norm, pre_norm, remat, unroll)
     children["blocks"] = dropping(children["blocks"], dropout, before=True)
     if not tied:
         children["head"] = dense(vocabulary, bias=False, w_init=w_init)
@@ -155,6 +156,7 @@ def text_encoder(
     dropout: float = 0.0,
     attention_dropout: float | None = None,
     remat: bool = False,
+    unroll: int = 1,
     implementation: str = "xla",
     w_init: Callable = SMALL,
 ) -> Layer:
@@ -172,8 +174,8 @@ def text_encoder(
       vocabulary, width, depth, heads, length, positions, mlp_width: those of `language_model`.
       types: how many types of segment there are; type 0 where none are given. 0 for no types.
       norm, activation: by default layer norm with an epsilon of 1e-12, and the exact GELU.
-      pre_norm, gated, bias, dropout, attention_dropout, remat, implementation, w_init: those of
-        `transformer`.
+      pre_norm, gated, bias, dropout, attention_dropout, remat, unroll, implementation, w_init: those
+        of `transformer`.
 
     Raises:
       TypeError, ValueError: as `language_model` does; for types where there are none.
@@ -208,7 +210,7 @@ def text_encoder(
     children = {"embed": embedding(vocabulary, width, w_init=w_init), **positioned(place, False)}
     if types:
         children["types"] = embedding(types, width, w_init=w_init)
-    children |= {"embed_norm": norm(), **in_a_row(block, depth, norm, pre_norm, remat)}
+    children |= {"embed_norm": norm(), **in_a_row(block, depth, norm, pre_norm, remat, unroll)}
     children["blocks"] = dropping(children["blocks"], dropout, before=True)
 
     def flow(f, x):

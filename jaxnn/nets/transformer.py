@@ -139,6 +139,7 @@ def transformer(
     attention_dropout: float | None = None,
     cross: bool = False,
     remat: bool = False,
+    unroll: int = 1,
     implementation: str = "xla",
     w_init: Callable = SMALL,
     out_init: Callable | None = None,
@@ -152,6 +153,7 @@ def transformer(
       depth: how many blocks.
       cross: whether x is (x, memory, memory_mask); y is that of x alone.
       remat: whether activations within a block are computed anew in the backward pass.
+      unroll: how many blocks each turn of the scan writes out, as in `repeat`.
       out_init: by default w_init / sqrt(2 depth) with pre_norm, so that what flows around the
         blocks does not grow with depth; else w_init.
       heads, mlp_width, kv_heads, causal, window, capacity, rotary, alibi, qk_norm, norm, pre_norm,
@@ -196,15 +198,17 @@ def transformer(
     def flow(f, x):
         return through(f, triple(x) if cross else x)
 
-    return wire(flow, **in_a_row(block, depth, norm, pre_norm, remat))
+    return wire(flow, **in_a_row(block, depth, norm, pre_norm, remat, unroll))
 
 
 # Pieces that nets over tokens share
 
 
-def in_a_row(block: Net, depth: int, norm: Callable, pre_norm: bool, remat: bool) -> dict[str, Net]:
+def in_a_row(
+    block: Net, depth: int, norm: Callable, pre_norm: bool, remat: bool, unroll: int
+) -> dict[str, Net]:
     """The children of a transformer, for `through`."""
-    blocks = repeat(remated(block) if remat else block, depth)
+    blocks = repeat(remated(block) if remat else block, depth, unroll=unroll)
     return {"blocks": blocks} | ({"norm": norm()} if pre_norm else {})
 
 
