@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.test_util import check_grads
 
-from jaxnn.layers.cells import elman, gru, mgu
+from jaxnn.layers.cells import elman, gru, mgu, side_by_side
 from jaxnn.layers.linear_recurrent import lru, min_gru, min_lstm
 from jaxnn.layers.lstm import lstm
 from jaxnn.padding import length_mask
@@ -197,6 +198,43 @@ def ours(name):
         return (y[0] if "packed" in flags else y), stacked
 
     return run
+
+
+def pieces_of_three():
+    """Pieces, and their weights: [2, 3], [2, 4], [2, 1] and [3, 5], [4, 5], [1, 5]."""
+    keys = jax.random.split(jax.random.key(2), 6)
+    widths = 3, 4, 1
+    pieces = tuple(jax.random.normal(k, (2, n)) for k, n in zip(keys, widths, strict=False))
+    weights = tuple(jax.random.normal(k, (n, 5)) for k, n in zip(keys[3:], widths, strict=True))
+    return pieces, weights
+
+
+def as_one(pieces, weights):
+    return side_by_side(pieces, tuple(w.T for w in weights), jnp.concatenate(weights))
+
+
+def as_three(pieces, weights):
+    return sum(x @ w for x, w in zip(pieces, weights, strict=True))
+
+
+def test_pieces_side_by_side_have_every_derivative_of_their_products():
+    with jax.enable_x64(True):
+        at = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), pieces_of_three())
+        np.testing.assert_allclose(as_one(*at), as_three(*at), rtol=1e-12)
+        check_grads(as_one, at, order=2, modes=("fwd", "rev"))
+
+
+def test_a_piece_that_nothing_is_learned_from_takes_no_product():
+    pieces, weights = pieces_of_three()
+
+    def products(count):
+        def loss(learned, weights):
+            return as_one((*learned, *pieces[count:]), weights).sum()
+
+        text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(pieces[:count], weights).as_text()
+        return text.count("dot_general")
+
+    assert products(2) == products(1) + 1
 
 
 @pytest.mark.parametrize("name", golden.names("cells"))
