@@ -174,8 +174,8 @@ def text_encoder(
       vocabulary, width, depth, heads, length, positions, mlp_width: those of `language_model`.
       types: how many types of segment there are; type 0 where none are given. 0 for no types.
       norm, activation: by default layer norm with an epsilon of 1e-12, and the exact GELU.
-      pre_norm, gated, bias, dropout, attention_dropout, remat, unroll, implementation, w_init: those
-        of `transformer`.
+      pre_norm, gated, bias, dropout, attention_dropout, remat, unroll, implementation,
+        w_init: those of `transformer`.
 
     Raises:
       TypeError, ValueError: as `language_model` does; for types where there are none.
