@@ -1,11 +1,10 @@
 """The weights of attention: what makes queries, keys and values, and what joins the heads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxnn import core
 from jaxnn.core import Layer
@@ -95,14 +94,11 @@ def normed(plan: Plan, call: Callable, q: jax.Array, k: jax.Array) -> tuple:
     return (call("q_norm", q), call("k_norm", k)) if plan.qk_norm else (q, k)
 
 
-def split(x: jax.Array, *counts: int) -> list[jax.Array]:
+def split(x: jax.Array, *counts: int) -> Sequence[jax.Array]:
     """Features as heads [batch, time, count, width], for each count in turn."""
     total = sum(counts)
     heads = x.reshape(*x.shape[:2], total, x.shape[-1] // total)
-    return [
-        jax.lax.slice_in_dim(heads, end - count, end, axis=2)
-        for count, end in zip(counts, np.cumsum(counts).tolist(), strict=True)
-    ]
+    return jax.lax.split(heads, counts, axis=2)
 
 
 def joined(y: jax.Array) -> jax.Array:
