@@ -494,6 +494,7 @@ ENTRIES = {
     ),
     # combinators
     "repeat": Entry(lambda: nn.repeat(nn.serial(nn.dense(8), jnp.tanh, noise()), 3), features(8)),
+    "repeat written out": Entry(lambda: nn.repeat(nn.dense(8), 3, unroll=3), features(8)),
     "ensemble": Entry(lambda: nn.ensemble(nn.mlp(8, 8), 3), features(8), rows=1),
     "remat": Entry(lambda: nn.remat(nn.mlp(16, 8)), features(8)),
     "with_dtype": Entry(lambda: nn.with_dtype(nn.mlp(16, 8), jnp.bfloat16), features(8), HALF),

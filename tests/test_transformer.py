@@ -157,6 +157,37 @@ def test_a_deeper_net_is_no_longer_program(key):
     assert length(2) == length(30)
 
 
+TOKENS = jnp.ones((2, 5), int)
+WRITTEN_OUT = {
+    "transformer": (lambda unroll: nn.transformer(2, 2, 16, unroll=unroll), jnp.ones((2, 5, 8))),
+    "language_model": (
+        lambda unroll: nn.language_model(7, 8, 2, 2, length=5, unroll=unroll),
+        TOKENS,
+    ),
+    "text_encoder": (
+        lambda unroll: nn.text_encoder(7, 8, 2, 2, length=5, unroll=unroll),
+        TOKENS,
+    ),
+    "encoder_decoder": (
+        lambda unroll: nn.encoder_decoder(7, 8, 2, 2, length=5, unroll=unroll).net,
+        (TOKENS, None, TOKENS),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_blocks_written_out_are_no_loop(name, key):
+    make, x = WRITTEN_OUT[name]
+
+    def loops(unroll):
+        net = make(unroll)
+        params = jax.eval_shape(partial(begin, net), key, x)
+        return call.lower(net, params, x).as_text().count("stablehlo.while")
+
+    assert loops(1) > 0
+    assert loops(2) == 0
+
+
 def test_weights_begin_as_gpt_2_has_them(key):
     blocks = begin(nn.transformer(8, 2, 128), key, jnp.ones((2, 5, 64)))["blocks"]
     for weight, deviation in [
