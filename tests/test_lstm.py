@@ -28,8 +28,9 @@ def by_hand(p, x, coupled=False):
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize("projection", [None, 2, 9])
 @pytest.mark.parametrize("coupled", [False, True])
-def test_every_variant_is_its_equations(peepholes, projection, coupled, key):
-    cell = lstm(6, peepholes=peepholes, projection=projection, coupled=coupled)
+@pytest.mark.parametrize("width", [6, 65])  # gates of wide ones are made in two halves
+def test_every_variant_is_its_equations(peepholes, projection, coupled, width, key):
+    cell = lstm(width, peepholes=peepholes, projection=projection, coupled=coupled)
     y, p = made(cell, key)
     expected, last = by_hand(p, X, coupled)
     np.testing.assert_allclose(y, expected, atol=1e-5)

