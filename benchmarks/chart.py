@@ -1,11 +1,14 @@
-"""Charts of times: horizontal bars on a logarithmic axis, one panel a question."""
+"""Charts of times: horizontal bars from zero, one panel a question.
 
-import math
+Where times lie too far apart for that they are points on a logarithmic axis, which has no zero.
+"""
+
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+FAR = 40  # the longest time over the shortest, from which on an axis is logarithmic
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")
 
 
@@ -67,30 +70,29 @@ def _panel(axis, panel: Panel, groups: list[str]) -> None:
     thick = 0.8 / len(groups)
     ends = [bar.low for bar in panel.bars] + [bar.high for bar in panel.bars]
     ends += [panel.limit[0]] if panel.limit else []
-    # A logarithmic axis has no zero: bars begin at the power of ten below the shortest.
-    least, most = 10 ** math.floor(math.log10(min(ends))), 3 * max(ends)
+    far = max(ends) > FAR * min(ends)
     for rank, group in enumerate(groups):
         bars = [bar for bar in panel.bars if bar.group == group]
         places = [labels.index(bar.label) + (rank - (len(groups) - 1) / 2) * thick for bar in bars]
-        axis.barh(
-            places,
-            [bar.median - least for bar in bars],
-            left=least,
-            height=thick,
-            color=COLOURS[rank % len(COLOURS)],
-            label=group,
-            xerr=[[b.median - b.low for b in bars], [b.high - b.median for b in bars]],
-            error_kw={"capsize": 2, "elinewidth": 1},
-        )
+        medians = [bar.median for bar in bars]
+        spread = [[b.median - b.low for b in bars], [b.high - b.median for b in bars]]
+        colour = COLOURS[rank % len(COLOURS)]
+        if far:
+            axis.errorbar(medians, places, xerr=spread, fmt="o", color=colour, label=group)
+        else:
+            axis.barh(places, medians, thick, xerr=spread, color=colour, label=group)
         for place, bar in zip(places, bars, strict=True):
-            axis.text(1.1 * bar.high, place, f"{bar.median:.3g}", va="center", fontsize=8)
+            number = f"{bar.median:.0f}" if bar.median >= 100 else f"{bar.median:.3g}"
+            end = 1.1 * bar.high if far else bar.high + 0.01 * max(ends)
+            axis.text(end, place, number, va="center", fontsize=8)
     if panel.limit:
         where, what = panel.limit
         axis.axvline(where, color="black", linestyle="--", linewidth=1, label=what)
     axis.set_yticks(range(len(labels)), labels)
-    axis.set_xscale("log")
-    axis.set_xlim(least, most)
-    if most >= 10 * least:  # two powers of ten are marked, and others in between would overlap
-        axis.xaxis.set_minor_formatter("")
-    axis.invert_yaxis()
+    if far:
+        axis.set_xscale("log")
+        axis.set_xlim(min(ends) / 2, 3 * max(ends))
+    else:
+        axis.set_xlim(0, 1.12 * max(ends))
+    axis.set_ylim(len(labels) - 0.5, -0.5)  # the first on top
     axis.set_title(textwrap.fill(panel.title, 48))

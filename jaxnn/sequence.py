@@ -58,7 +58,9 @@ def recurrent(
 
         if fused is not None and project is not None:
             jax.eval_shape(project, params, x)  # what it refuses, it names with the true shapes
-        once = apart if fused is None else fused(params)
+        # What is made of params before the first step is worth several steps.
+        alone = jax.tree.leaves(x)[0].shape[0] == 1
+        once = apart if fused is None or alone else fused(params)
         # What matmuls gave is kept for the gradient and all else is computed anew, in as much time
         # as it takes to write and read it, and with less than half of the memory.
         kept = jax.checkpoint_policies.dots_saveable

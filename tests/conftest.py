@@ -1,8 +1,11 @@
 """Eight fake devices, fast compiles and one random key, set before JAX is first used."""
 
+import atexit
 import itertools
 import os
 import pathlib
+import shutil
+import tempfile
 from importlib.metadata import version
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -16,6 +19,13 @@ os.environ.setdefault(
     + " --xla_cpu_use_fusion_emitters=false"
     * version("jaxlib").startswith("0.10."),
 )
+# What one process of pytest has compiled, the others read, and itself once it was dropped.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest

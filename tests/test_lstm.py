@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnn.layers.cells import gru
 from jaxnn.layers.lstm import conv_lstm, lstm
 from jaxnn.sequence import unroll
 from tests.test_cells import X, made, sigmoid
@@ -63,6 +64,17 @@ def test_the_activation_is_an_argument(key):
 def test_a_projection_that_is_no_count_is_refused(projection):
     with pytest.raises(ValueError, match="lstm: projection must be a whole number"):
         lstm(6, projection=projection)
+
+
+@pytest.mark.parametrize("make", [lstm, gru])
+def test_a_step_of_its_own_makes_nothing_of_the_weights_beforehand(make, key):
+    net = unroll(make(6))
+    params, _ = net.init(key, X)
+
+    def put_together(x):
+        return jax.jit(net).lower(params, x).as_text().count("stablehlo.concatenate")
+
+    assert put_together(X) > put_together(X[:, :1]) == 0
 
 
 # Over images

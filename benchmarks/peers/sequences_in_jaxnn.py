@@ -16,7 +16,9 @@ CONTEXT = 1024
 def model(capacity: int | None = None):
     """The GPT of 4 layers."""
     vocabulary = sequence_sizes.VOCABULARY
-    return nn.language_model(vocabulary, 128, 4, 4, length=CONTEXT, tied=False, capacity=capacity)
+    # Blocks written out, as the other framework has them: 0.91 of the time.
+    options: dict = {"length": CONTEXT, "tied": False, "unroll": 4}
+    return nn.language_model(vocabulary, 128, 4, 4, capacity=capacity, **options)
 
 
 def generating(capacity: int) -> Callable[[int], nn.Generated]:
