@@ -150,6 +150,7 @@ ENTRIES = {
     "elman": Entry(lambda: elman(8), features(6, 8)),
     "lstm": Entry(lambda: lstm(8), features(6, 8)),
     "lstm with peepholes": Entry(lambda: lstm(16, peepholes=True, projection=8), features(6, 8)),
+    "lstm in two halves": Entry(lambda: lstm(65, projection=8), features(6, 8)),
     "lstm of coupled gates": Entry(lambda: lstm(8, peepholes=True, coupled=True), features(6, 8)),
     "lstm with_dtype": Entry(lambda: nn.with_dtype(lstm(8), jnp.bfloat16), features(6, 8), HALF),
     "lstm masked": Entry(lambda: lstm(8), masked(6, 8)),

@@ -117,18 +117,19 @@ def gru(
         if reset_after:
             z, b = jnp.matmul(h, u), params["b_h"][None]
             return end(h, x, lambda _: z[:, :gates_end], lambda _: z[:, gates_end:] + b)
-        parts = u[:, :gates_end], u[:, gates_end:]
-        return end(h, x, *(partial(lambda u, h: jnp.matmul(h, u), part) for part in parts))
+        u, u_n = u[:, :gates_end], u[:, gates_end:]
+        return end(h, x, lambda h: jnp.matmul(h, u), lambda rh: jnp.matmul(rh, u_n))
 
     def fused(params):
-        # Gates and n apart: a step of training takes 0.75 of the time.
+        # Gates and n apart: a step of training takes 0.75 of the time, 128 wide.
         of_x, of_gates = joint(params["w"], params["b"][None]), joint(params["u"][:, :gates_end])
-        b = (params["b_h"][None],) if reset_after else ()
-        of_n = joint(params["u"][:, gates_end:], *b)
+        b_h = (params["b_h"][None],) if reset_after else ()
+        of_n = joint(params["u"][:, gates_end:], *b_h)
 
         def once(h, x):
             one = jnp.ones((len(x), 1), x.dtype)
-            return end(h, of_x(x, one), of_gates, lambda h: of_n(h, *(one,) * len(b)))
+            ones = (one,) if reset_after else ()
+            return end(h, of_x(x, one), of_gates, lambda h: of_n(h, *ones))
 
         return once
 

@@ -87,8 +87,8 @@ def lstm(
         return end(params, z + jnp.matmul(h, params["u"]), c)
 
     def fused(params):
-        # x, h and a one for the bias in one product: a step of training takes 0.7 of the time. Half
-        # of the gates at a time: 0.8 to 0.95 of that, but for narrow ones.
+        # x, h and a one for the bias in one product, of half of the gates at a time: a step of
+        # training takes 0.95 of what all gates at once take, 128 wide, and 1.08 of it, 64 wide.
         w, u, b = params["w"], params["u"], params["b"][None]
         halves = slice(2 * width), slice(2 * width, None)
         cuts = halves if width > 64 else (slice(None),)
