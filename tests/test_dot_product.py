@@ -171,6 +171,17 @@ def test_the_cpu_goes_head_by_head_through_long_sequences_and_others_do_not():
         assert "stablehlo.while" not in lowered(platform)
 
 
+def test_short_sequences_take_the_product_of_weights_and_values_once_for_the_gradient():
+    def products(one_by_one):
+        def loss(q, k, v):
+            form = partial(by_head, rule=Rule(causal=True), one_by_one=one_by_one)
+            return form(q, k, v, sight(), None).sum()
+
+        return str(jax.make_jaxpr(jax.grad(loss, argnums=(0, 1, 2)))(*draw())).count("dot_general")
+
+    assert products(one_by_one=False) == products(one_by_one=True) - 1
+
+
 def test_no_platform_makes_float64_of_float32():
     with jax.enable_x64(True):
         for platform in ("cpu", "cuda"):
