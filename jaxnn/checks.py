@@ -1,0 +1,63 @@
+"""Checks of what a factory is given: one clear sentence each, when the layer is built."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+
+def check_choice(value: Any, what: str, choices: Iterable[Any]) -> Any:
+    """`value`, if it is one of `choices`; otherwise ValueError names them, the nearest word first.
+
+    >>> check_choice("cosin", "metric", ("euclidean", "cosine"))
+    Traceback (most recent call last):
+    ValueError: metric is one of 'euclidean', 'cosine', got 'cosin': did you mean 'cosine'?
+    """
+    choices = tuple(choices)
+    if any(type(value) is type(choice) and value == choice for choice in choices):
+        return value
+    words = [choice for choice in choices if isinstance(choice, str)]
+    near = difflib.get_close_matches(value.lower(), words, 1) if isinstance(value, str) else []
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"{what} is one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
+
+
+def check_number(
+    value: Any,
+    what: str,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> Any:
+    """`value`, if it is a finite number with least <= value <= most and above < value < below.
+
+    A traced number is let through, since its value is not known yet.
+
+    Raises:
+      TypeError: for what is not a real number, such as a bool, a string or an array of many.
+      ValueError: for NaN, an infinity, or a number out of range.
+
+    >>> check_number(-1.0, "tau", above=0)
+    Traceback (most recent call last):
+    ValueError: tau must be a finite number greater than 0, got -1.0.
+    """
+    if isinstance(value, Tracer) and value.ndim == 0:
+        return value
+    one = isinstance(value, int | float | np.number) or (
+        isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf"
+    )
+    if not one or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{what} must be a number, got {type(value).__name__}.")
+    number = float(value)
+    if math.isfinite(number) and least <= number <= most and above < number < below:
+        return value
+    bounds = (("of at least", least), ("of at most", most))
+    bounds += (("greater than", above), ("less than", below))
+    wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    raise ValueError(f"{what} must be a finite number{wanted and ' '}{wanted}, got {number!r}.")
