@@ -60,9 +60,9 @@ def objective(sparse: bool) -> Callable:
         model(sparse), optax.softmax_cross_entropy_with_integer_labels, {"accuracy": nn.accuracy}
     )
 
-    def loss(params, state, batch, *, key=None, train=False, weight=None):
+    def loss(params, state, batch, *, key=None, train=False):
         pair = batch[:, :-1], batch[:, 1:].astype(jnp.int32)
-        return plain(params, state, pair, key=key, train=train, weight=weight)
+        return plain(params, state, pair, key=key, train=train)
 
     return nn.routed(loss) if sparse else loss
 

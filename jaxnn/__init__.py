@@ -1,6 +1,6 @@
 """Neural networks as named pairs of pure functions over pytrees."""
 
-from jaxnn import augmentation, interop, training
+from jaxnn import augmentation, interop, metrics, training
 
 # Generation: the most likely
 from jaxnn.beam import Beams, beam_search
@@ -316,10 +316,11 @@ __all__ = [
     "link_logits", "link_loss", "log_mel", "lora", "lru", "lstm", "manifold_precision_recall",
     "map_of_pca", "map_of_rows", "margin_loss", "mask", "mask_capsules", "matrix_capsnet",
     "matrix_capsules", "max_pool", "mean_average_precision", "mel_filters", "membrane_loss",
-    "merge_lora", "message_passing", "mexican_hat_neighbourhood", "mgu", "min_gru", "min_lstm",
-    "mixture", "mixture_loss", "mlp", "modular", "module_shardings", "mse", "multi_task",
-    "multi_task_loss", "multiquadric_kernel", "nbytes", "negative_links", "net_arguments", "neuron",
-    "node_graphs", "node_mask", "nodewise", "non_maximum_suppression", "organize",
+    "merge_lora", "message_passing", "metrics", "mexican_hat_neighbourhood", "mgu", "min_gru",
+    "min_lstm", "mixture", "mixture_loss", "mlp", "modular", "module_shardings", "mse",
+    "multi_task", "multi_task_loss", "multiquadric_kernel", "nbytes", "negative_links",
+    "net_arguments", "neuron", "node_graphs", "node_mask", "nodewise", "non_maximum_suppression",
+    "organize",
     "orthogonal_least_squares", "pack_objects", "padded_size", "pairwise_iou", "parallel",
     "perplexity", "pixel_shuffle", "pool_steps", "positions", "primary_capsules",
     "primary_matrix_capsules", "projection_discriminator", "quantization_error", "quantize",

@@ -1,10 +1,12 @@
-"""Losses and metrics that optax lacks; each is a mean over rows, so that rows can be weighed."""
+"""Losses and metrics that optax lacks. Those of one family stand in its own files."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxnn.core import describe
+from jaxnn.core import Tree, describe
 
 
 def mse(prediction: ArrayLike, target: ArrayLike) -> jax.Array:
@@ -49,3 +51,34 @@ def accuracy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
             f"{describe(logits)}: give labels {list(jnp.shape(logits)[:-1])} of class indices."
         )
     return jnp.mean(jnp.argmax(logits, axis=-1) == labels, dtype=jnp.float32)
+
+
+def mean_over_rows(
+    measure: Callable, prediction: Tree, target: Tree, title: str = "loss"
+) -> jax.Array:
+    """The mean of a loss or metric: of one number, of one a row, or of one a position of a row.
+
+    Raises:
+      TypeError: for a measure that returns something else than an array.
+      ValueError: for any other shape, since such an array comes of broadcasting by mistake.
+    """
+    value = measure(prediction, target)
+    if not hasattr(value, "dtype") and not isinstance(value, int | float):
+        raise TypeError(
+            f"{title} must return an array, got {type(value).__name__}: return one number a row."
+        )
+    shape = jnp.shape(value)
+    # Positions are all axes but that of features: [batch], [batch, time], [batch, height, width].
+    held = [jnp.shape(leaf) for leaf in jax.tree.leaves((prediction, target))]
+    if shape and not any(shape == of[: len(shape)] and _is_rows(shape, of) for of in held):
+        raise ValueError(
+            f"{title} must be one number or one a row, got {describe(value)} for predictions "
+            f"{describe(prediction)} and targets {describe(target)}: make their shapes equal, or "
+            "take the mean over the other axes, lambda prediction, target: "
+            "loss(prediction, target).mean(axis=-1)."
+        )
+    return jnp.mean(value)
+
+
+def _is_rows(shape: tuple, of: tuple) -> bool:
+    return len(shape) < len(of) or len(shape) == 1

@@ -1,9 +1,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+import jaxnn as nn
 from jaxnn.training import Train
+from jaxnn.training import feed as feeds
 from jaxnn.training.feed import resident, stream
 
 
@@ -15,11 +18,6 @@ def train_of(seed=0):
 def show(train, batch):
     """A step that shows which rows it saw."""
     return train._replace(step=train.step + 1), {"loss": 0.0, "rows": batch}
-
-
-@jax.jit
-def show_weighed(train, batch, weight=None):
-    return train._replace(step=train.step + 1), {"loss": 0.0, "rows": batch, "weight": weight}
 
 
 def seen(feed, train, at, n):
@@ -71,27 +69,56 @@ def test_data_that_cannot_be_trained_on_is_refused(data, batch_size, message):
         resident(show, data, batch_size)
 
 
-def test_a_ragged_batch_is_padded_and_weighed_and_compiles_nothing():
-    batches = [np.arange(4), np.arange(4, 8), np.arange(8, 10)]
-    traces = []
-
-    @jax.jit
-    def step(train, batch, weight=None):
-        traces.append(batch.shape)
-        return show_weighed(train, batch, weight)
-
-    feed = stream(step, batches)
-    _, metrics, rows = feed.advance(train_of(), 0, 3)
-    assert rows == [4, 4, 2]
-    assert metrics[2]["weight"].tolist() == [True, True, False, False]
-    assert metrics[2]["rows"].tolist() == [8, 9, 9, 9]
-    assert traces == [(4,)]
-
-
-def test_a_ragged_batch_runs_at_its_own_size_where_the_loss_takes_no_weight():
+def test_a_ragged_batch_runs_at_its_own_size():
     _, metrics, rows = stream(show, [np.arange(4), np.arange(2)]).advance(train_of(), 0, 2)
     assert rows == [4, 2]
-    assert metrics[1]["rows"].shape == (2,)
+    assert metrics[1]["rows"].tolist() == [0, 1]
+
+
+def test_a_ragged_batch_trains_batch_norm_as_its_rows_do():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(65, 4)).astype(np.float32)
+    y = x[:, :1]
+    net, optimizer = nn.serial(nn.batch_norm(), nn.dense(1)), optax.sgd(0.0)
+    step = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
+    train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    batches = [(x[:64], y[:64]), (x[63:], y[63:])]
+    end = nn.training.fit(step, train, batches, steps=400).train
+    # Every turn averages the variance of 64 rows and that of two, each with a momentum of 0.1.
+    var = [rows.astype(np.float64).var(axis=0, ddof=1) for rows in (x[:64], x[63:])]
+    expected = (0.9 * 0.1 * var[0] + 0.1 * var[1]) / (1 - 0.9**2)
+    np.testing.assert_allclose(end.state[0]["variance"], expected, rtol=1e-4)
+
+
+def test_a_batch_without_a_common_row_axis_counts_once():
+    batch = {"nodes": np.ones((5, 2)), "edges": np.ones((9, 2)), "size": np.ones(())}
+    _, _, rows = stream(show, [batch]).advance(train_of(), 0, 3)
+    assert rows == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        (np.ones((4, 2)), np.ones(4)),
+        np.ones((4, 2)),
+        {"x": np.ones((4, 2))},
+        nn.dense(1),
+        7,
+        nn.graph(np.ones((2, 1), np.float32), [0], [1]),
+    ],
+    ids=["pair", "array", "dict", "net", "number", "graph"],
+)
+def test_arrays_without_a_batch_size_are_refused(batches):
+    with pytest.raises(TypeError, match=r"give batch_size=\.\.\. for arrays, or a list"):
+        stream(show, batches)
+
+
+def test_a_window_of_many_rows_is_several_dispatches_with_the_same_batches(monkeypatch):
+    whole, _ = seen(resident(show, jnp.arange(10), 4), train_of(), 0, 7)
+    monkeypatch.setattr(feeds, "INDICES", 8)
+    parts, train = seen(resident(show, jnp.arange(10), 4), train_of(), 0, 7)
+    assert list(whole) == list(parts)
+    assert train.step == 7
 
 
 def test_a_list_starts_anew_and_an_iterator_ends():
@@ -150,3 +177,20 @@ def test_grains_iterators_keep_their_own_position(kind):
     again.seek(feed.position())
     _, rest, _ = again.advance(train_of(), 5, 7)
     assert [m["rows"].tolist() for m in rest] == [m["rows"].tolist() for m in whole[5:]]
+
+
+def test_a_grain_loader_with_a_ragged_last_batch_goes_on_where_it_was():
+    grain = pytest.importorskip("grain", reason="pip install 'jaxnn[train]'")
+
+    def batches():
+        return grain.MapDataset.range(10).shuffle(seed=1).repeat(3).batch(4).to_iter_dataset()
+
+    def rows_of(feed, at, n):
+        return [m["rows"].tolist() for m in feed.advance(train_of(), at, n)[1]]
+
+    whole = rows_of(stream(show, batches()), 0, 8)
+    for at in range(1, 8):
+        feed, again = stream(show, batches()), stream(show, batches())
+        rows_of(feed, 0, at)
+        again.seek(feed.position())
+        assert rows_of(again, at, 8 - at) == whole[at:]

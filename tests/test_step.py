@@ -97,31 +97,83 @@ def test_any_optimizer_of_optax_lowers_the_loss(optimizer):
     assert last["loss"] < first["loss"]
 
 
-def test_rows_of_weight_zero_count_for_nothing():
-    net = nn.dense(1)
-    padded = tuple(jnp.concatenate([leaf, 1e3 * jnp.ones((3, leaf.shape[1]))]) for leaf in BATCH)
-    weight = jnp.arange(11) < 8
-    step, train = begin(net, optax.sgd(0.1))
-    alone, by_itself = step(jax.tree.map(jnp.copy, train), BATCH)
-    together, measured = step(train, padded, weight)
-    chex.assert_trees_all_close(alone.params, together.params, rtol=1e-5)
-    chex.assert_trees_all_close(by_itself, measured, rtol=1e-5)
-
-
-def test_a_loss_that_takes_no_weight_makes_a_step_that_takes_none():
-    def loss(params, state, batch, *, key, train):
-        return jnp.sum(params["w"] ** 2), (state, {})
-
-    step, train = begin(nn.dense(1), optax.sgd(0.1), loss)
-    with pytest.raises(TypeError):
-        step(train, BATCH, jnp.ones(8))
-
-
 def test_targets_that_would_broadcast_are_refused():
     step, train = begin(nn.dense(1), optax.sgd(0.1))
-    for weight in (None, jnp.ones(8)):
-        with pytest.raises(ValueError, match=r"float32\[8,1\] against float32\[8\]"):
-            step(train, (X, Y[:, 0]), weight)
+    with pytest.raises(ValueError, match=r"float32\[8,1\] against float32\[8\]"):
+        step(train, (X, Y[:, 0]))
+
+
+def test_a_train_that_was_given_to_a_step_is_refused_with_the_mend():
+    step, train = begin(nn.dense(1), optax.sgd(0.1))
+    step(train, BATCH)
+    with pytest.raises(RuntimeError, match="go on with the Train that the step returned"):
+        step(train, BATCH)
+    with pytest.raises(RuntimeError, match="go on with the Train that the step returned"):
+        nn.training.fit(step, train, BATCH, steps=2, batch_size=4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({"x": X, "y": Y}, r"a dict of \['x', 'y'\]: give pairs"),
+        ((X, Y, jnp.ones(8)), r"got 3 items.*beside the target, \(x, \(y, weight\)\)"),
+        (X, r"a batch is \(x, target\), got float32\[8,4\]"),
+    ],
+)
+def test_a_batch_that_is_no_pair_is_refused(batch, message):
+    step, train = begin(nn.dense(1), optax.sgd(0.1))
+    with pytest.raises(ValueError, match=message):
+        step(train, batch)
+
+
+def measured(loss, prediction, target):
+    identity = nn.training.supervised(lambda x: x, loss)
+    return identity((), (), (prediction, target), key=None, train=False)[0]
+
+
+def test_a_measure_that_broadcasts_rows_against_rows_is_refused():
+    logits, labels = jnp.ones((32, 1)), jnp.ones(32)
+    loss = optax.sigmoid_binary_cross_entropy
+    with pytest.raises(ValueError, match=r"float32\[32,32\] for predictions float32\[32,1\]"):
+        measured(loss, logits, labels)
+    assert jnp.allclose(measured(loss, logits[:, 0], labels), jnp.log1p(jnp.exp(-1.0)))
+
+
+@pytest.mark.parametrize("shape", [(8, 2), (8, 1), (2,), (1,), (8, 8), (2, 8)])
+def test_a_measure_of_another_shape_than_rows_is_refused(shape):
+    with pytest.raises(ValueError, match="loss must be one number or one a row"):
+        measured(lambda p, t: jnp.ones(shape), jnp.ones((8, 2)), jnp.ones((8, 2)))
+
+
+@pytest.mark.parametrize("shape", [(), (8,), (8, 5)])
+def test_the_mean_of_one_number_a_row_or_a_position_is_taken(shape):
+    values = jnp.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape)
+    labels = jnp.zeros((8, 5), int)
+    assert measured(lambda p, t: values, jnp.ones((8, 5, 3)), labels) == values.mean()
+
+
+def test_a_metric_of_the_name_of_the_loss_is_refused():
+    with pytest.raises(ValueError, match="give the metric another name"):
+        nn.training.supervised(nn.dense(1), nn.mse, {"loss": nn.mse})
+
+
+@pytest.mark.parametrize(
+    ("net", "optimizer", "message"),
+    [
+        (nn.dense(1), "adam", r"got 'adam': give optax.adam\(1e-3\)"),
+        (nn.dense(1), optax.adam, r"give adam\(\.\.\.\)"),
+        (nn.dense, optax.adam(1e-3), r"dense makes layers.*dense\(\.\.\.\)"),
+        (None, optax.adam(1e-3), "None is not a layer"),
+    ],
+)
+def test_what_is_no_net_or_optimizer_is_refused_at_the_start(net, optimizer, message):
+    with pytest.raises(TypeError, match=message):
+        nn.training.start(net, optimizer, jax.random.key(0), X)
+
+
+def test_a_cell_in_place_of_a_layer_is_refused():
+    with pytest.raises(TypeError, match=r"nn.unroll\(cell\)"):
+        nn.training.supervised(nn.gru(4), nn.mse)
 
 
 def test_a_loss_of_many_numbers_is_refused():

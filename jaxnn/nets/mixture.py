@@ -17,6 +17,7 @@ from jaxnn.combine import ensemble
 from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.dense import dense
+from jaxnn.losses import mean_over_rows
 
 
 class Mixture(NamedTuple):
@@ -117,8 +118,8 @@ def mixture_loss(net: Layer, log_likelihood: Callable) -> Callable:
         `jaxnn.gaussian_log_likelihood(0.1)`.
 
     Returns:
-      (params, state, batch, *, key, train) -> (loss, (state, metrics)), which takes `weight` [rows]
-      too. The metrics are what `expert_usage` says of the mean weight of each expert.
+      (params, state, batch, *, key, train) -> (loss, (state, metrics)). The metrics are what
+      `expert_usage` says of the mean weight of each expert.
 
     >>> import jax, jaxnn as nn, optax
     >>> net = nn.mixture(nn.dense(1), 4)
@@ -127,14 +128,14 @@ def mixture_loss(net: Layer, log_likelihood: Callable) -> Callable:
     ... )
     """
 
-    def loss(params, state, batch, *, key=None, train=False, weight=None):
+    def loss(params, state, batch, *, key=None, train=False):
         x, target = batch
         said, state = net.apply(params, state, x, key=key, train=train)
         likely = log_likelihood(said.outputs, target)
         core.same(likely, said.log_weights, "mixture_loss takes one log-likelihood an expert")
         value = -jax.nn.logsumexp(said.log_weights + likely, axis=-1)
-        share = _share(jnp.exp(said.log_weights), weight)
-        return _mean(value, weight).mean(), (state, expert_usage(share))
+        share = _share(jnp.exp(said.log_weights))
+        return value.mean(), (state, expert_usage(share))
 
     return loss
 
@@ -152,17 +153,9 @@ def expert_usage(share: jax.Array) -> dict[str, jax.Array]:
     return {"experts_in_use": jnp.exp(jax.scipy.special.entr(share).sum()), **each}
 
 
-def _mean(values: jax.Array, weight: jax.Array | None) -> jax.Array:
-    """The mean over the first axis, each row with its weight."""
-    if weight is None:
-        return values.mean(axis=0)
-    weight = weight.astype(values.dtype)
-    return jnp.tensordot(weight, values, 1) / weight.sum()
-
-
-def _share(weights: jax.Array, weight: jax.Array | None) -> jax.Array:
+def _share(weights: jax.Array) -> jax.Array:
     """The mean weight [n] of each expert over all rows [rows, n]."""
-    share = _mean(weights, weight)
+    share = weights.mean(axis=0)
     return share.mean(axis=tuple(range(share.ndim - 1)))
 
 
@@ -238,8 +231,8 @@ def multi_task_loss(
 
     Returns:
       (params, state, batch, *, key, train) -> (loss, (state, metrics)) for batches (x, targets),
-      with targets by task; it takes `weight` [rows] too. The metrics are "loss_TASK" of each task,
-      and what `expert_usage` says of the mean weight of each expert over all tasks.
+      with targets by task. The metrics are "loss_TASK" of each task, and what `expert_usage` says
+      of the mean weight of each expert over all tasks.
 
     Raises:
       ValueError: for weights of tasks that are none, and at the first call for losses that are not
@@ -253,7 +246,7 @@ def multi_task_loss(
     if set(weights) != set(losses):
         raise ValueError(f"multi_task_loss has losses of {sorted(losses)}, weights {weights}.")
 
-    def loss(params, state, batch, *, key=None, train=False, weight=None):
+    def loss(params, state, batch, *, key=None, train=False):
         x, targets = batch
         said, state = net.apply(params, state, x, key=key, train=train)
         if set(said.outputs) != set(losses) or set(targets) != set(losses):
@@ -262,11 +255,11 @@ def multi_task_loss(
                 f"{sorted(said.outputs)}, the targets are {sorted(targets)}: name them alike."
             )
         found = {
-            task: _mean(measure(said.outputs[task], targets[task]), weight).mean()
+            task: mean_over_rows(measure, said.outputs[task], targets[task], f"the loss of {task}")
             for task, measure in losses.items()
         }
         total = sum(weights[task] * value for task, value in found.items())
         metrics = {f"loss_{task}": value for task, value in found.items()}
-        return total, (state, metrics | expert_usage(_share(said.weights.mean(axis=-2), weight)))
+        return total, (state, metrics | expert_usage(_share(said.weights.mean(axis=-2))))
 
     return loss

@@ -154,9 +154,8 @@ def routed(loss: Callable, *, balance: float = 1e-2, z: float = 1e-3) -> Callabl
         if not 0 <= weight < math.inf:
             raise ValueError(f"routed: {title} must be finite, 0 or more, got {weight!r}.")
 
-    def objective(params, state, batch, *, key=None, train=False, weight=None):
-        weigh = {} if weight is None else {"weight": weight}
-        value, (after, metrics) = loss(params, state, batch, key=key, train=train, **weigh)
+    def objective(params, state, batch, *, key=None, train=False):
+        value, (after, metrics) = loss(params, state, batch, key=key, train=train)
         found = routings(after)
         if not found:
             raise ValueError("routed is for nets with a sparse_mixture, whose state has a Routing.")

@@ -1,6 +1,6 @@
 """How networks train: the jitted update step, the loop around it, and what it takes."""
 
-from jaxnn.training.evaluation import evaluate
+from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.loop import Fit, fit, write_history
 from jaxnn.training.planning import Plan, available, compile_for, report
 from jaxnn.training.step import Train, start, step, supervised
@@ -13,6 +13,8 @@ __all__ = [
     "compile_for",
     "evaluate",
     "fit",
+    "measure",
+    "predict",
     "report",
     "start",
     "step",

@@ -1,31 +1,43 @@
-"""What a trained net is worth: metrics over a whole data set."""
+"""What a trained net is worth: its outputs and metrics over a whole data set."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxnn.core import Tree, count, signature_has
-from jaxnn.training.feed import count_rows
-from jaxnn.training.step import Train
+from jaxnn.core import Cell, Tree, count, describe, lift
+from jaxnn.metrics import Metric
+from jaxnn.training.arrays import as_arrays, common_rows, count_rows
+from jaxnn.training.feed import check_batches
+from jaxnn.training.programs import compiled_for
+from jaxnn.training.step import Train, pair
 
 
 def evaluate(
     loss: Callable, train: Train, data: Any, *, batch_size: int | None = None
 ) -> dict[str, float]:
-    """The loss and its metrics over all rows, each row weighing the same.
+    """The loss and its metrics over all rows: the mean over batches, each weighing by its rows.
+
+    That is exact, whatever the batches, for what is a mean over rows. What is not, such as an F1
+    score, a contrastive loss or a mean over the valid steps of sequences of unequal lengths,
+    depends on the batches: `measure` takes metrics that do not.
 
     Args:
       loss: as for `step`; it is called with train=False and no key.
       train: whose params and state are measured.
       data: with batch_size, a pytree of arrays, measured in one dispatch; without, an iterable
-        of batches.
+        of batches. A last batch of fewer rows runs at its own size.
       batch_size: rows measured at once.
 
+    Returns:
+      the mean of "loss" and of each metric by name.
+
     Raises:
-      ValueError: for data without rows.
+      TypeError: for leaves that are not arrays of numbers.
+      ValueError: for data without rows, and for a metric that is not one number.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(1), jax.numpy.ones((5, 3))
@@ -35,46 +47,182 @@ def evaluate(
     ['loss']
     """
     if batch_size is not None:
+        data = as_arrays(data, "data")
         rows = count_rows(data, "data")
         size = min(count(batch_size, "batch_size"), rows)
-        measured = _resident(loss, train.params, train.state, data, rows, size)
-        return {title: float(value) for title, value in measured.items()}
+        means = compiled_for(loss, _means)(train.params, train.state, data, rows, size)
+        return {title: float(value) for title, value in means.items()}
     totals: dict[str, float] = {}
     rows = 0
-    for batch in data if isinstance(data, Iterable) else ():
-        size = count_rows(batch, "a batch")
+    value = compiled_for(loss, _value)
+    for batch, size in _batches(data, None):
         rows += size
-        for title, value in _measure(loss, train.params, train.state, batch).items():
-            totals[title] = totals.get(title, 0.0) + size * float(value)
-    if not rows:
+        for title, mean in value(train.params, train.state, batch).items():
+            totals[title] = totals.get(title, 0.0) + size * float(mean)
+    return {title: total / rows for title, total in totals.items()}
+
+
+def predict(net: Any, train: Train, data: Any, *, batch_size: int | None = None) -> Tree:
+    """The outputs of a net for all rows of a data set, in their order, batch by batch.
+
+    y = net(x) in evaluation. A last batch of fewer rows runs at its own size.
+
+    Args:
+      net: a layer.
+      train: whose params and state are used.
+      data: the inputs x alone, without targets: with batch_size, a pytree of arrays; without, an
+        iterable of batches of them.
+      batch_size: rows at once.
+
+    Returns:
+      a pytree of NumPy arrays with all rows first.
+
+    Raises:
+      TypeError: for a net that is not a layer, and for leaves that are not arrays of numbers.
+      ValueError: for data without rows, and for outputs that do not have the rows of their batch.
+
+    >>> import jax, jaxnn as nn, optax
+    >>> net, x = nn.dense(1), jax.numpy.ones((5, 3))
+    >>> train = nn.training.start(net, optax.sgd(0.1), jax.random.key(0), x)
+    >>> nn.training.predict(net, train, x, batch_size=2).shape
+    (5, 1)
+    """
+    outputs = []
+    for x, y in _outputs(net, train, data, batch_size, lambda batch: batch):
+        rows = common_rows(x, "a batch")
+        if any(jnp.ndim(leaf) == 0 or leaf.shape[0] != rows for leaf in jax.tree.leaves(y)):
+            raise ValueError(
+                f"predict joins outputs row by row, but {rows} rows give {describe(y)}: call "
+                "net.apply(params, state, x) itself for outputs that are not one a row."
+            )
+        outputs.append(y)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs)
+
+
+def measure(
+    net: Any,
+    train: Train,
+    data: Any,
+    metrics: Mapping[str, Metric],
+    *,
+    batch_size: int | None = None,
+) -> dict[str, Any]:
+    """Metrics of a net over a data set, the same for every batch size.
+
+    Args:
+      net: a layer.
+      train: whose params and state are used.
+      data: (x, target) with rows first; with batch_size, a pytree of arrays; without, an iterable
+        of batches.
+      metrics: those of `jaxnn.metrics` by name, or others of that kind.
+      batch_size: rows at once.
+
+    Returns:
+      the value of each metric by name.
+
+    Raises:
+      TypeError: for a net that is not a layer, metrics that are not a `Metric`, and leaves that
+        are not arrays of numbers.
+      ValueError: for data without rows, and for predictions or targets that a metric refuses.
+
+    >>> import jax, jaxnn as nn, optax
+    >>> net, x = nn.dense(2), jax.random.normal(jax.random.key(1), (5, 3))
+    >>> train = nn.training.start(net, optax.sgd(0.1), jax.random.key(0), x)
+    >>> labels = net(train.params, x).argmax(-1)
+    >>> nn.training.measure(
+    ...     net, train, (x, labels), {"accuracy": nn.metrics.accuracy()}, batch_size=2
+    ... )
+    {'accuracy': 1.0}
+    """
+    for title, metric in metrics.items():
+        if not isinstance(metric, Metric):
+            found = getattr(metric, "__name__", type(metric).__name__)
+            raise TypeError(
+                f"measure: {title} must be a Metric, got {found}: use one of nn.metrics, such as "
+                "nn.metrics.accuracy(), or give functions of a batch to training.supervised."
+            )
+    totals = {title: metric.init() for title, metric in metrics.items()}
+    for (_, target), y in _outputs(net, train, data, batch_size, lambda batch: pair(batch)[0]):
+        target = jax.device_get(target)
+        for title, metric in metrics.items():
+            totals[title] = metric.update(totals[title], y, target)
+    return {title: metric.compute(totals[title]) for title, metric in metrics.items()}
+
+
+def _outputs(net: Any, train: Train, data: Any, batch_size: int | None, x_of: Callable) -> Iterator:
+    """(batch, output on the host) for each batch; the next is computed while one is fetched."""
+    if isinstance(net, Cell):
+        raise TypeError("a cell puts out a carry too: make it a layer with nn.unroll(cell).")
+    layer = lift(net)
+    forward = compiled_for(layer.apply, _forward)
+    waiting = None
+    for batch, _ in _batches(data, batch_size):
+        y = forward(train.params, train.state, x_of(batch))
+        if waiting is not None:
+            yield waiting[0], jax.device_get(waiting[1])
+        waiting = batch, y
+    yield waiting[0], jax.device_get(waiting[1])  # pyright: ignore[reportOptionalSubscript]
+
+
+def _batches(data: Any, batch_size: int | None) -> Iterator[tuple[Tree, int]]:
+    """(batch, rows) of arrays cut up or of an iterable; raises ValueError where there are none."""
+    if batch_size is not None:
+        data = as_arrays(data, "data")
+        rows, size = count_rows(data, "data"), count(batch_size, "batch_size")
+        for start in range(0, rows, size):
+            cut = slice(start, min(start + size, rows))
+            yield jax.tree.map(lambda leaf, cut=cut: leaf[cut], data), cut.stop - start
+        return
+    check_batches(data)
+    found = False
+    for batch in data:
+        found, batch = True, as_arrays(batch, "a batch")
+        yield batch, common_rows(batch, "a batch")
+    if not found:
         raise ValueError("no batches to evaluate: give some, or arrays and a batch_size.")
-    return {title: value / rows for title, value in totals.items()}
 
 
-def _value(loss, params, state, batch, **weigh) -> dict:
-    value, (_, metrics) = loss(params, state, batch, key=None, train=False, **weigh)
-    return {"loss": value, **metrics}
+def _forward(apply: Callable) -> Callable:
+    @jax.jit
+    def forward(params, state, x):
+        return apply(params, state, x)[0]
+
+    return forward
 
 
-@partial(jax.jit, static_argnums=0)
-def _measure(loss, params, state, batch) -> dict:
-    return _value(loss, params, state, batch)
+def _measured(loss: Callable, params: Tree, state: Tree, batch: Tree) -> dict:
+    value, (_, metrics) = loss(params, state, batch, key=None, train=False)
+    measured = {"loss": value, **metrics}
+    for title, each in measured.items():
+        if jnp.shape(each):
+            raise ValueError(
+                f"the metric {title!r} is {describe(each)}: return one number, or use `measure` "
+                "with a Metric, whose value may have any shape."
+            )
+    return measured
 
 
-@partial(jax.jit, static_argnums=(0, 4, 5))
-def _resident(loss, params, state, data: Tree, rows: int, size: int) -> dict:
-    def part(index, **weigh):
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], data)
-        return _value(loss, params, state, batch, **weigh)
+def _value(loss: Callable) -> Callable:
+    @jax.jit
+    def value(params, state, batch):
+        return _measured(loss, params, state, batch)
 
-    whole, rest = divmod(rows, size)
-    means = jax.lax.map(part, jnp.arange(whole * size).reshape(whole, size))
-    totals = jax.tree.map(lambda mean: size * mean.sum(axis=0), means)
-    if rest and signature_has(loss, "weight"):
-        index = whole * size + jnp.arange(size)
-        last = part(jnp.minimum(index, rows - 1), weight=index < rows)
-    elif rest:
-        last = part(jnp.arange(whole * size, rows))
-    if rest:
-        totals = jax.tree.map(lambda total, mean: total + rest * mean, totals, last)
-    return jax.tree.map(lambda total: total / rows, totals)
+    return value
+
+
+def _means(loss: Callable) -> Callable:
+    @partial(jax.jit, static_argnums=(3, 4))
+    def means(params, state, data: Tree, rows: int, size: int) -> dict:
+        def part(index):
+            batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], data)
+            return _measured(loss, params, state, batch)
+
+        whole, rest = divmod(rows, size)
+        values = jax.lax.map(part, jnp.arange(whole * size).reshape(whole, size))
+        totals = jax.tree.map(lambda value: size * value.sum(axis=0), values)
+        if rest:
+            last = part(jnp.arange(whole * size, rows))
+            totals = jax.tree.map(lambda total, value: total + rest * value, totals, last)
+        return jax.tree.map(lambda total: total / rows, totals)
+
+    return means

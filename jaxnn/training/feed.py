@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxnn.core import Tree, branch, count, describe, floating, signature_has
+from jaxnn.core import Tree, branch, count
+from jaxnn.training.arrays import as_arrays, common_rows, count_rows, refuse_nan
+from jaxnn.training.programs import compiled_for
 from jaxnn.training.step import Train
+
+INDICES = 1 << 22  # rows gathered in one dispatch at most, whose indices take 16 MiB
 
 
 class Feed(NamedTuple):
@@ -34,8 +37,11 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
     and the step alone.
 
     Raises:
-      ValueError: for no rows, leaves of unequal rows, a batch larger than the data, or NaN.
+      TypeError: for leaves that are not arrays of numbers.
+      ValueError: for no rows, leaves of unequal rows, a batch larger than the data, NaN, or numbers
+        that the device's dtypes cannot hold.
     """
+    data = as_arrays(data, "data")
     rows = count_rows(data, "data")
     batch_size = count(batch_size, "batch_size")
     if batch_size > rows:
@@ -45,6 +51,7 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
     refuse_nan(data)
     data = jax.device_put(data)
     held: dict[tuple[int, int], jax.Array] = {}  # the last two blocks of orders
+    steps = compiled_for(step, _many_steps)
 
     def block(key, number, epochs):
         # Orders of several epochs at once, each drawn once.
@@ -54,13 +61,23 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
             held[number, epochs] = _order(key, number * epochs, epochs, rows, shuffle)
         return held[number, epochs]
 
-    def advance(train, at, n):
+    def dispatch(train, at, n):
         epochs = -(-max(n * batch_size, 1 << 14) // rows)
         first, offset = divmod(at * batch_size, epochs * rows)
         last = (at * batch_size + n * batch_size - 1) // (epochs * rows)
         orders = block(train.key, first, epochs), block(train.key, last, epochs)
-        train, metrics = _steps(step, train, data, orders, offset, n, batch_size)
-        return train, metrics, [batch_size] * n
+        return steps(train, data, orders, offset, n, batch_size)
+
+    def advance(train, at, n):
+        # The parts are as equal as can be, so that at most two programs are compiled.
+        parts = -(-n * batch_size // INDICES)
+        measured = []
+        for part in range(parts):
+            start, stop = part * n // parts, (part + 1) * n // parts
+            train, metrics = dispatch(train, at + start, stop - start)
+            measured.append(metrics)
+        joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *measured)
+        return train, joined if parts > 1 else measured[0], [batch_size] * n
 
     return Feed(advance, lambda: None, lambda position: None)
 
@@ -88,38 +105,46 @@ def _permutation(key, rows: int):
     return order.astype(jnp.int32)
 
 
-@partial(jax.jit, static_argnums=(0, 5, 6), donate_argnums=1)
-def _steps(step, train, data, orders, offset, n: int, batch_size: int):
-    order = jnp.concatenate(orders)
-    index = jax.lax.dynamic_slice(order, (offset,), (n * batch_size,)).reshape(n, batch_size)
+def _many_steps(step: Callable) -> Callable:
+    """(train, data, orders, offset, n, batch_size) -> (train, metrics) of n steps in one scan."""
 
-    def body(train, index):
-        batch = jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), data)
-        return step(train, batch)
+    @partial(jax.jit, static_argnums=(4, 5), donate_argnums=0)
+    def steps(train, data, orders, offset, n: int, batch_size: int):
+        order = jnp.concatenate(orders)
+        index = jax.lax.dynamic_slice(order, (offset,), (n * batch_size,)).reshape(n, batch_size)
 
-    return jax.lax.scan(body, train, index)
+        def body(train, index):
+            batch = jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), data)
+            return step(train, batch)
+
+        return jax.lax.scan(body, train, index)
+
+    return steps
 
 
 def stream(step: Callable, batches: Iterable) -> Feed:
     """Any iterable of batches: the next one is on its way to the device while this one computes.
 
-    An iterable that can be iterated again starts anew at its end; an iterator ends the run. A
-    batch of fewer rows than the first is padded, and weighed so that padding equals none, where
-    the loss takes `weight`; where it does not, it runs at its own size, with a program of its own.
-    A position is the iterator's own where it has `get_state` and `set_state` (Grain), else the
-    count of batches, which are drawn and passed over on resuming.
+    An iterable that can be iterated again starts anew at its end; an iterator ends the run. Every
+    batch runs at its own size, with a program for each size, since padding would take part in
+    whatever couples rows, such as batch norm. A batch whose leaves share no row axis, such as a
+    graph, counts as one row in the means of metrics. A position is the iterator's own where it has
+    `get_state` and `set_state` (Grain), else the count of batches, which are drawn and passed over
+    on resuming.
 
     Raises:
-      ValueError: for no batches at all.
+      TypeError: for what is not an iterable of batches, such as a net or a dict of arrays.
+      ValueError: for no batches at all; for batches without rows or with numbers that the device's
+        dtypes cannot hold.
     """
-    weighs = signature_has(step, "weight")
-    drawn, size, place = 0, 0, None
+    check_batches(batches)
+    drawn, place = 0, None
     iterator: Iterator = iter(batches)
     again = iterator is not batches
 
     def draw():
         # The next batch, on its way to the device; None at the end of all of them.
-        nonlocal iterator, place, size
+        nonlocal iterator, place
         place = _state(iterator)
         batch = next(iterator, None)
         if batch is None and again:
@@ -128,15 +153,8 @@ def stream(step: Callable, batches: Iterable) -> Feed:
             batch = next(iterator, None)
         if batch is None:
             return None
-        rows = count_rows(batch, "a batch")
-        size = size or rows
-        weight = None
-        if weighs:
-            missing = max(size - rows, 0)
-            weight = np.arange(rows + missing) < rows
-            if missing:
-                batch = jax.tree.map(lambda leaf: _pad(leaf, missing), batch)
-        return rows, jax.device_put(batch), jax.device_put(weight)
+        batch = as_arrays(batch, "a batch")
+        return common_rows(batch, "a batch"), jax.device_put(batch)
 
     ahead: Any = ()  # nothing drawn yet
 
@@ -147,8 +165,8 @@ def stream(step: Callable, batches: Iterable) -> Feed:
             raise ValueError("no batches: the iterable is empty, so there is nothing to train on.")
         metrics, rows = [], []
         while ahead is not None and len(rows) < n:
-            size, batch, weight = ahead
-            train, measured = step(train, batch, weight) if weighs else step(train, batch)
+            size, batch = ahead
+            train, measured = step(train, batch)
             metrics.append(measured)
             rows.append(size)
             drawn += 1
@@ -170,6 +188,19 @@ def stream(step: Callable, batches: Iterable) -> Feed:
     return Feed(advance, position, seek)
 
 
+def check_batches(batches: Any) -> None:
+    """Raises TypeError for data that are no iterable of batches."""
+    mend = "give batch_size=... for arrays, or a list or an iterator of batches"
+    arrays = hasattr(batches, "__array__") or hasattr(batches, "__dlpack__")
+    # A tuple of arrays is data: (x, target); a list of them is a list of batches.
+    pair = isinstance(batches, tuple) and any(hasattr(each, "shape") for each in batches)
+    if arrays or pair or isinstance(batches, dict | str) or not isinstance(batches, Iterable):
+        raise TypeError(
+            f"without batch_size, training takes an iterable of batches, got "
+            f"{type(batches).__name__}: {mend}."
+        )
+
+
 def _state(iterator: Any) -> Any:
     if not hasattr(iterator, "get_state"):
         return None
@@ -179,33 +210,3 @@ def _state(iterator: Any) -> Any:
 
 def _restore(iterator: Any, state: Any) -> None:
     iterator.set_state(state["text"].encode() if set(state) == {"text"} else state)
-
-
-def _pad(leaf: Any, missing: int) -> Any:
-    # The last row again, not zeros: a net may divide by what it is given.
-    return np.concatenate([leaf, np.repeat(np.asarray(leaf)[-1:], missing, axis=0)])
-
-
-def count_rows(data: Tree, what: str) -> int:
-    """Rows of a pytree of arrays; raises ValueError where there are none or they differ."""
-    leaves = jax.tree.leaves(data)
-    if any(jnp.ndim(leaf) == 0 for leaf in leaves):
-        raise ValueError(f"{what} holds a scalar, {describe(data)}: every leaf needs a row axis.")
-    counts = {leaf.shape[0] for leaf in leaves}
-    if len(counts) > 1:
-        raise ValueError(f"{what} has leaves of unequal rows, {describe(data)}: make them equal.")
-    if counts in (set(), {0}):
-        raise ValueError(f"{what} has no rows, {describe(data)}: there is nothing to learn from.")
-    return counts.pop()
-
-
-def refuse_nan(data: Tree) -> None:
-    """Raises ValueError where a floating leaf holds NaN, naming the leaf and its first row."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(data):
-        if floating(leaf):
-            bad = jnp.isnan(leaf).reshape(leaf.shape[0], -1).any(axis=1)
-            if bad.any():
-                raise ValueError(
-                    f"data{jax.tree_util.keystr(path)} holds NaN in {int(bad.sum())} rows, first "
-                    f"in row {int(bad.argmax())}: fill them in, or leave those rows out."
-                )

@@ -16,7 +16,7 @@ import numpy as np
 from jaxnn.core import Tree, count
 from jaxnn.training import checkpoint as saving
 from jaxnn.training.feed import resident, stream
-from jaxnn.training.step import Train
+from jaxnn.training.step import Train, explained
 
 
 class Fit(NamedTuple):
@@ -165,7 +165,10 @@ def write_history(path: Any, history: list[dict[str, float]]) -> None:
 
 
 def _copy(train: Tree) -> Tree:
-    return jax.tree.map(jnp.copy, train)
+    try:
+        return jax.tree.map(jnp.copy, train)
+    except (RuntimeError, ValueError) as error:
+        raise explained(error) from error
 
 
 def _light(train: Tree) -> Tree:

@@ -1,18 +1,19 @@
 """The update step: loss, gradient, optimizer, in one compiled function.
 
-A loss is any function (params, state, batch, *, key, train) -> (scalar, (state, metrics)). One that
-also takes `weight=None` [rows] can leave out padded rows, so that a batch of fewer rows needs no
-program of its own.
+A loss is any function (params, state, batch, *, key, train) -> (scalar, (state, metrics)).
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnn.core import Cell, Layer, Tree, branch, describe, signature_has
+from jaxnn.core import Cell, Layer, Tree, branch, describe, lift
+from jaxnn.losses import mean_over_rows
+from jaxnn.training.arrays import refuse_explicit_axes
 
 
 class Train(NamedTuple):
@@ -43,6 +44,12 @@ def start(
     >>> int(train.step)
     0
     """
+    if not isinstance(net, Cell):
+        net = lift(net)  # refuses a factory that was not called
+    if not hasattr(optimizer, "init") or not hasattr(optimizer, "update"):
+        wanted = "optax.adam(1e-3)" if not callable(optimizer) else f"{_title(optimizer)}(...)"
+        raise TypeError(f"start takes an optimizer of optax's, got {optimizer!r}: give {wanted}.")
+    refuse_explicit_axes(x, "x")
     params, state = net.init(branch(key, 0), x)
     # Some optimizers keep the params themselves, and no buffer can be donated twice.
     opt_state = jax.tree.map(jnp.copy, optimizer.init(params))
@@ -69,13 +76,16 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
     >>> sorted(metrics), int(train.step)
     (['loss'], 1)
     """
+    if not callable(loss):
+        raise TypeError(f"step takes a loss, a function, got {type(loss).__name__}.")
     descend = optax.with_extra_args_support(optimizer)
 
-    def advance(train: Train, batch: Tree, weigh: dict) -> tuple[Train, dict]:
+    def update(train: Train, batch: Tree) -> tuple[Train, dict]:
         key = branch(branch(train.key, 0), train.step)
+        refuse_explicit_axes((train.params, batch), "(params, batch)")
 
         def objective(params):
-            value, aux = loss(params, train.state, batch, key=key, train=True, **weigh)
+            value, aux = loss(params, train.state, batch, key=key, train=True)
             if jnp.shape(value):
                 raise ValueError(f"a loss is one number, got {describe(value)}: take its mean.")
             return value, aux
@@ -95,14 +105,17 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
         metrics = {"loss": value, **metrics}
         return Train(params, state, opt_state, train.step + 1, train.key), metrics
 
-    def update(train: Train, batch: Tree) -> tuple[Train, dict]:
-        return advance(train, batch, {})
+    compiled = jax.jit(update, donate_argnums=0)
 
-    def update_weighed(train: Train, batch: Tree, weight: jax.Array | None = None):
-        return advance(train, batch, {} if weight is None else {"weight": weight})
+    @wraps(update)
+    def one_step(train: Train, batch: Tree) -> tuple[Train, dict]:
+        try:
+            return compiled(train, batch)
+        except (RuntimeError, ValueError) as error:
+            raise explained(error) from error
 
-    chosen = update_weighed if signature_has(loss, "weight") else update
-    return jax.jit(chosen, donate_argnums=0)
+    one_step.lower = compiled.lower  # pyright: ignore[reportFunctionMemberAccess]
+    return one_step
 
 
 def supervised(net: Layer, loss: Callable, metrics: Mapping[str, Callable] | None = None):
@@ -110,9 +123,20 @@ def supervised(net: Layer, loss: Callable, metrics: Mapping[str, Callable] | Non
 
     Args:
       net: a layer.
-      loss: (prediction, target) -> one number or one a row, such as `jaxnn.mse` or
-        `optax.softmax_cross_entropy_with_integer_labels`; the mean over rows is taken.
+      loss: (prediction, target) -> one number for the batch, such as `jaxnn.mse`, or one for each
+        row or each position of a row, such as
+        `optax.softmax_cross_entropy_with_integer_labels`, whose mean is taken.
       metrics: further functions of that kind by name, such as {"accuracy": jaxnn.accuracy}.
+        One that is not a mean over rows, such as an F1 score, differs between a data set and its
+        batches: `measure` takes those of `jaxnn.metrics`, which are exact.
+
+    Returns:
+      (params, state, batch, *, key, train) -> (loss, (state, metrics)).
+
+    Raises:
+      TypeError: for a net, a loss or metrics that are not functions.
+      ValueError: for a metric of the name "loss"; at the first call for a batch that is not
+        (x, target), and for a measure of another shape than those above.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.dense(1)
@@ -123,31 +147,52 @@ def supervised(net: Layer, loss: Callable, metrics: Mapping[str, Callable] | Non
     >>> value.shape, metrics
     ((), {})
     """
-    metrics = dict(metrics or {})
+    if isinstance(net, Cell):
+        raise TypeError("supervised takes a layer, got a cell: make it one with nn.unroll(cell).")
+    layer, metrics = lift(net), dict(metrics or {})
+    for title, each in {"loss": loss, **metrics}.items():
+        if not callable(each):
+            raise TypeError(f"supervised: {title} must be a function, got {type(each).__name__}.")
+    if "loss" in metrics:
+        raise ValueError('supervised: "loss" is the loss itself: give the metric another name.')
 
-    def objective(params, state, batch, *, key=None, train=False, weight=None):
-        x, target = batch
-        prediction, state = net.apply(params, state, x, key=key, train=train)
+    def objective(params, state, batch, *, key=None, train=False):
+        x, target = pair(batch)
+        prediction, state = layer.apply(params, state, x, key=key, train=train)
         measured = {
-            title: mean_over_rows(metric, prediction, target, weight)
+            title: mean_over_rows(metric, prediction, target, title)
             for title, metric in metrics.items()
         }
-        return mean_over_rows(loss, prediction, target, weight), (state, measured)
+        return mean_over_rows(loss, prediction, target, "loss"), (state, measured)
 
     return objective
 
 
-def mean_over_rows(
-    measure: Callable, prediction: Tree, target: Tree, weight: jax.Array | None
-) -> jax.Array:
-    """The mean of a loss or metric over rows, each with its weight [rows]: 0 leaves it out."""
-    if weight is None:
-        return jnp.mean(measure(prediction, target))
-    jax.eval_shape(measure, prediction, target)  # what it refuses, it names with the true shapes
+def pair(batch: Any) -> tuple[Tree, Tree]:
+    """The (x, target) of a batch; raises ValueError where it is something else."""
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return batch[0], batch[1]
+    if isinstance(batch, dict):
+        found, mend = f"a dict of {sorted(batch)}", 'such as (batch["x"], batch["y"])'
+    elif isinstance(batch, tuple | list) and len(batch) == 3:
+        found = "3 items"
+        mend = (
+            "with weights of rows beside the target, (x, (y, weight)), and a loss that takes both"
+        )
+    else:
+        found, mend = describe(batch), "or write a loss of your own"
+    raise ValueError(f"a batch is (x, target), got {found}: give pairs, {mend}.")
 
-    def row(prediction, target):
-        one = jax.tree.map(lambda leaf: leaf[None], (prediction, target))
-        return jnp.mean(measure(*one))
 
-    values = jax.vmap(row)(prediction, target)
-    return jnp.sum(values * weight.astype(values.dtype)) / jnp.sum(weight).astype(values.dtype)
+def explained(error: Exception) -> Exception:
+    """The error, or a clear one where it says that a buffer was deleted."""
+    if "has been deleted" not in str(error):
+        return error
+    return RuntimeError(
+        "this Train was given to a step before, which reused its buffers: go on with the Train "
+        "that the step returned, or copy it before, jax.tree.map(jnp.copy, train)."
+    )
+
+
+def _title(function: Callable) -> str:
+    return getattr(function, "__name__", type(function).__name__)
