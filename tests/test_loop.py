@@ -81,7 +81,8 @@ def test_batches_from_any_iterable_train_and_ragged_ones_count_by_their_rows():
 
 
 def test_an_iterator_that_ends_ends_the_run():
-    end = nn.training.fit(STEP, start(), iter(BATCHES), steps=100, every=3)
+    with pytest.warns(UserWarning, match="ended at step 4 of 100: give a list"):
+        end = nn.training.fit(STEP, start(), iter(BATCHES), steps=100, every=3)
     assert end.train.step == 4
     assert [row["step"] for row in end.history] == [3, 4]
 
@@ -107,6 +108,111 @@ def test_the_run_stops_early_and_keeps_the_best_params():
     assert end.train.step == 20
     assert end.best.step == 10
     assert equal(end.best, kept[1])
+
+
+@pytest.mark.parametrize("highest", [False, True])
+def test_nan_is_never_the_best(highest):
+    values = iter([np.nan, 0.5, np.nan, 0.7, 0.6])
+    end = fit(steps=25, validate=lambda train: {"loss": next(values)}, highest=highest, patience=4)
+    assert end.best.step == (20 if highest else 10)
+
+
+def test_nan_counts_as_a_validation_that_is_not_better():
+    values = iter([1.0, np.nan, np.nan, 0.0])
+    end = fit(steps=100, validate=lambda train: {"loss": next(values)}, patience=2)
+    assert end.train.step == 15
+    assert end.best.step == 5
+
+
+def test_validation_may_return_scalars_of_numpy_and_jax(tmp_path):
+    found = {"loss": np.float32(1.5), "accuracy": jnp.float32(0.25), "rows": 3}
+    end = fit(steps=5, validate=lambda train: found, checkpoint=tmp_path)
+    assert end.history[0]["validation_loss"] == 1.5
+    again = fit(steps=5, validate=lambda train: found, checkpoint=tmp_path)
+    assert again.history == end.history
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        ({"loss": jnp.ones(3)}, ValueError, r"'loss' is float32\[3\], not one number"),
+        ({"loss": "low"}, ValueError, "'loss' is str, not one number"),
+        (1.0, TypeError, "validate must return a dict of metrics, got float"),
+    ],
+)
+def test_a_validation_that_is_no_dict_of_numbers_is_refused(found, error, message):
+    with pytest.raises(error, match=message):
+        fit(steps=5, validate=lambda train: found)
+
+
+@pytest.mark.parametrize("data", [(X, Y), BATCHES])
+def test_a_metric_of_several_numbers_a_step_is_refused(data):
+    def loss(params, state, batch, *, key, train):
+        return nn.mse(NET(params, batch[0]), batch[1]), (state, {"each": jnp.ones(3)})
+
+    step = nn.training.step(loss, OPTIMIZER)
+    size = 16 if isinstance(data, tuple) else None
+    with pytest.raises(ValueError, match=r"metric 'each' of a step has the shape \[3\]"):
+        nn.training.fit(step, start(), data, steps=2, batch_size=size)
+
+
+def spoiling(at):
+    """A step whose loss stays finite while its gradient, from step `at` on, does not."""
+
+    def loss(params, state, batch, *, key, train):
+        w = params[0][0]["w"]
+        # sqrt has the derivative infinity at 0, and 0 times infinity is not a number.
+        return nn.mse(NET(params, batch[0]), batch[1]) + jnp.sqrt(0 * w).sum() * (state >= at), (
+            state + 1,
+            {},
+        )
+
+    return nn.training.step(loss, optax.sgd(0.1)), start()._replace(
+        state=jnp.zeros(()), opt_state=optax.sgd(0.1).init(start().params)
+    )
+
+
+def test_params_that_are_no_longer_finite_are_neither_saved_nor_returned(tmp_path):
+    step, train = spoiling(at=0)
+    with pytest.raises(FloatingPointError, match=r"params and state.*\['w'\] are no longer finite"):
+        nn.training.fit(step, train, (X, Y), steps=1, batch_size=16, checkpoint=tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.name.isdigit()]
+
+
+def test_skipped_steps_are_tolerated_and_counted():
+    optimizer = optax.apply_if_finite(optax.adam(1e-2), 10)
+
+    def loss(params, state, batch, *, key, train):
+        value = nn.mse(NET(params, batch[0]), batch[1])
+        return jnp.where(state % 4 == 3, jnp.nan, value), (state + 1, {})
+
+    step = nn.training.step(loss, optimizer)
+    train = nn.training.start(NET, optimizer, jax.random.key(0), X)._replace(state=jnp.zeros(()))
+    given = {"steps": 40, "batch_size": 16, "every": 20}
+    end = nn.training.fit(step, train, (X, Y), tolerate=1, **given)
+    assert [row["skipped"] for row in end.history] == [5, 5]
+    assert np.isfinite([row["loss"] for row in end.history]).all()
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 4: lower"):
+        nn.training.fit(step, train, (X, Y), **given)
+
+
+def test_more_bad_steps_in_a_row_than_tolerated_end_the_run_across_windows():
+    def loss(params, state, batch, *, key, train):
+        value = nn.mse(NET(params, batch[0]), batch[1])
+        return jnp.where(state >= 3, jnp.nan, value), (state + 1, {})
+
+    optimizer = optax.apply_if_finite(optax.adam(1e-2), 100)
+    step = nn.training.step(loss, optimizer)
+    train = nn.training.start(NET, optimizer, jax.random.key(0), X)._replace(state=jnp.zeros(()))
+    with pytest.raises(FloatingPointError, match=r"nan at step 8, the 5\. in a row"):
+        nn.training.fit(step, train, (X, Y), steps=40, batch_size=16, every=3, tolerate=4)
+
+
+@pytest.mark.parametrize("steps", [5, 7])
+def test_a_train_that_is_at_its_steps_already_is_refused(steps):
+    end = fit(steps=7)
+    with pytest.raises(ValueError, match=rf"train is at step 7, and steps={steps} counts from"):
+        nn.training.fit(STEP, end.train, (X, Y), steps=steps, batch_size=16)
 
 
 def test_the_highest_may_be_the_best():

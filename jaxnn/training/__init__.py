@@ -1,7 +1,8 @@
 """How networks train: the jitted update step, the loop around it, and what it takes."""
 
 from jaxnn.training.evaluation import evaluate, measure, predict
-from jaxnn.training.loop import Fit, fit, write_history
+from jaxnn.training.history import write_history
+from jaxnn.training.loop import Fit, fit
 from jaxnn.training.planning import Plan, available, compile_for, report
 from jaxnn.training.step import Train, start, step, supervised
 

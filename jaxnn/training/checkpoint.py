@@ -1,66 +1,244 @@
-"""Checkpoints of a run through Orbax: the whole `Train`, the place in the data, the history."""
+"""Checkpoints of a run through Orbax: the whole `Train`, the place in the data, the history.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Notes beside the trees hold the shape and a checksum of every leaf, so that a save of another net is
+told from a damaged one: the first is refused, the second is passed over for the one before.
+"""
+
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxnn.core import Tree
+from jaxnn.core import Tree, describe
 
 INSTALL = "pip install 'jaxnn[train]'"
 
 
 @contextmanager
 def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
-    """An Orbax `CheckpointManager` of a directory, which is made if need be.
+    """An Orbax `CheckpointManager` of a directory, which is made if need be and locked.
 
     Raises:
       ImportError: where Orbax is not installed, with the command that installs it.
+      OSError: where the directory cannot be written, or another run uses it.
     """
     try:
         import orbax.checkpoint as ocp
     except ImportError as error:
         raise ImportError(f"checkpoints need orbax-checkpoint: {INSTALL}") from error
+    path = Path(directory).absolute()
     options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    with ocp.CheckpointManager(Path(directory).absolute(), options=options) as opened:
+    with _locked(path), ocp.CheckpointManager(path, options=options) as opened:
         yield opened
-        opened.wait_until_finished()
+        with _writing(opened, "the last save"):
+            opened.wait_until_finished()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a directory for this run; the system lets go of it however the process ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "a")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise OSError(
+            f"checkpoints cannot be written to {path}: {error.strerror or error}; give a directory "
+            "that can."
+        ) from error
+    with lock:
+        try:
+            import fcntl  # not on Windows, where nothing is locked
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass
+        except BlockingIOError as error:
+            raise OSError(
+                f"another run saves its checkpoints in {path}: wait for it, or give another "
+                "directory."
+            ) from error
+        yield
+
+
+@contextmanager
+def _writing(manager: Any, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        with suppress(Exception):  # the save before may still be on its way
+            manager.wait_until_finished()
+        whole = sorted(manager.all_steps(read=True))
+        kept = f"the save of step {whole[-1]} is whole" if whole else "nothing is saved yet"
+        raise OSError(
+            f"{what} could not be written to {manager.directory}: {error.strerror or error}; "
+            f"{kept}. Make room, or give another directory."
+        ) from error
 
 
 def save(manager: Any, step: int, trees: dict[str, Tree], notes: dict) -> None:
-    """Saves pytrees by name and JSON notes under a step, in the background."""
-    import orbax.checkpoint as ocp
-
-    items = {title: ocp.args.StandardSave(_plain(tree)) for title, tree in trees.items()}
-    manager.save(step, args=ocp.args.Composite(notes=ocp.args.JsonSave(notes), **items))
-
-
-def restore(manager: Any, trees: dict[str, Tree]) -> tuple[dict[str, Tree], dict] | None:
-    """The newest save as (trees, notes), shaped and placed as `trees`; None where there is none.
+    """Saves pytrees by name and JSON notes under a step, in the background.
 
     Raises:
-      ValueError: where what was saved is another net's.
+      OSError: where this save or the one before could not be written.
     """
     import orbax.checkpoint as ocp
 
-    step = manager.latest_step()
-    if step is None:
-        return None
+    plain = {title: _plain(tree) for title, tree in trees.items()}
+    notes = notes | {
+        "trees": list(trees),
+        "leaves": {title: _leaves(tree) for title, tree in plain.items()},
+        "sums": {title: _sums(tree) for title, tree in plain.items()},
+    }
+    items = {title: ocp.args.StandardSave(tree) for title, tree in plain.items()}
+    with _writing(manager, f"the save of step {step}"):
+        manager.save(step, args=ocp.args.Composite(notes=ocp.args.JsonSave(notes), **items))
+
+
+def restore(
+    manager: Any, trees: dict[str, Tree], run: dict, spoiled: Callable[[Tree], str | None]
+) -> tuple[dict[str, Tree], dict] | None:
+    """The newest whole save as (trees, notes), shaped and placed as `trees`; None without any.
+
+    A save that is damaged, or whose train is `spoiled`, is moved aside with a warning.
+
+    Raises:
+      ValueError: where the save is of another net, optimizer or run; where none is whole.
+    """
+    steps = sorted(manager.all_steps(read=True), reverse=True)
+    faults = []
+    for step in steps:
+        try:
+            notes = _notes(manager, step)
+        except Exception as error:
+            faults.append((step, f"is damaged ({_short(error)})"))
+            continue
+        _check_run(manager, step, notes, run)
+        held = {title: _plain(trees[title]) for title in notes["trees"]}
+        _check_leaves(manager, step, notes, held)
+        try:
+            found = _trees(manager, step, notes, held)
+        except Exception as error:
+            faults.append((step, f"is damaged ({_short(error)})"))
+            continue
+        found = {title: jax.tree.map(_typed, trees[title], found[title]) for title in held}
+        path = spoiled(found["train"])
+        if path is not None:
+            faults.append((step, f"holds numbers that are not finite, in params and state{path}"))
+            continue
+        _move_aside(manager, faults, f"the run goes on from step {step}")
+        return found, notes
+    if faults:
+        said = "; ".join(f"that of step {step} {fault}" for step, fault in faults)
+        raise ValueError(f"no save in {manager.directory} can be used: {said}. Begin in another.")
+    return None
+
+
+def key_numbers(key: Any) -> list:
+    """The numbers of a key, ready for JSON."""
+    return np.asarray(jax.random.key_data(key) if _is_key(key) else key).tolist()
+
+
+def _notes(manager: Any, step: int) -> dict:
+    import orbax.checkpoint as ocp
+
     notes = manager.restore(step, args=ocp.args.Composite(notes=ocp.args.JsonRestore())).notes
-    held = {title: trees[title] for title in notes["trees"]}
-    items = {title: ocp.args.StandardRestore(_plain(tree)) for title, tree in held.items()}
-    try:
-        found = manager.restore(step, args=ocp.args.Composite(**items))
-    except (ValueError, KeyError, TypeError) as error:
+    missing = {"trees", "leaves", "sums", "run"} - set(notes)
+    if missing:
+        raise ValueError(f"its notes lack {sorted(missing)}")
+    return notes
+
+
+def _trees(manager: Any, step: int, notes: dict, held: dict[str, Tree]) -> dict[str, Tree]:
+    import orbax.checkpoint as ocp
+
+    items = {title: ocp.args.StandardRestore(tree) for title, tree in held.items()}
+    found = manager.restore(step, args=ocp.args.Composite(**items))
+    for title, sums in notes["sums"].items():
+        now = _sums(found[title])
+        wrong = [path for path, each in sums.items() if each is not None and now[path] != each]
+        if wrong:
+            raise ValueError(f"{title}{wrong[0]} has another checksum than when it was saved")
+    return found
+
+
+def _check_run(manager: Any, step: int, notes: dict, run: dict) -> None:
+    said = [
+        f"{title} was {was} and is {run.get(title)}"
+        for title, was in notes["run"].items()
+        if run.get(title) != was
+    ]
+    if said:
+        raise ValueError(
+            f"the checkpoint of step {step} in {manager.directory} is of another run: "
+            f"{'; '.join(said)}. Give the same to go on, or another directory."
+        )
+
+
+def _check_leaves(manager: Any, step: int, notes: dict, held: dict[str, Tree]) -> None:
+    said = []
+    for title, tree in held.items():
+        was, now = notes["leaves"][title], _leaves(tree)
+        for path in sorted(was.keys() | now.keys()):
+            if was.get(path) != now.get(path):
+                old, new = (each.get(path, "absent") for each in (was, now))
+                said.append(f"{title}{path} was {old} and is {new}")
+    if said:
+        more = f", and {len(said) - 6} more" if len(said) > 6 else ""
         raise ValueError(
             f"the checkpoint of step {step} in {manager.directory} does not fit this net and "
-            "optimizer: give the ones it was saved with, or another directory."
-        ) from error
-    restored = {title: jax.tree.map(_typed, tree, found[title]) for title, tree in held.items()}
-    return restored, notes
+            f"optimizer: {'; '.join(said[:6])}{more}. Give the ones it was saved with, or another "
+            "directory."
+        )
+
+
+def _move_aside(manager: Any, faults: list[tuple[int, str]], so: str) -> None:
+    """Renames the folders of saves that cannot be used, since Orbax saves no earlier steps."""
+    for step, fault in faults:
+        old = Path(manager.directory) / str(step)
+        new = old.with_name(f"unusable_{step}")
+        while new.exists():
+            new = new.with_name(f"{new.name}_")
+        if old.exists():
+            old.rename(new)
+        warnings.warn(
+            f"the save of step {step} in {manager.directory} {fault} and was renamed to "
+            f"{new.name}: {so}.",
+            stacklevel=4,
+        )
+    if faults:
+        manager.reload()
+
+
+def _leaves(tree: Tree) -> dict[str, str]:
+    return {
+        jax.tree_util.keystr(path): describe(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _sums(tree: Tree) -> dict[str, int | None]:
+    """A checksum of each leaf by path, None for one that is not whole on this host."""
+    return {
+        jax.tree_util.keystr(path): _sum(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _sum(leaf: Any) -> int | None:
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return None
+    values = np.ascontiguousarray(np.asarray(leaf))
+    return zlib.crc32(values.reshape(-1).view(np.uint8))
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:200]
 
 
 def _is_key(leaf: Any) -> bool:

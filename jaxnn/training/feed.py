@@ -22,11 +22,13 @@ class Feed(NamedTuple):
       metrics and rows hold one value a step.
     position: () -> what finds the place in the data again, ready for JSON.
     seek: (position) -> None, before the first step.
+    run: what must be the same where a run goes on, ready for JSON.
     """
 
     advance: Callable[[Train, int, int], tuple[Train, Any, list]]
     position: Callable[[], Any]
     seek: Callable[[Any], None]
+    run: dict[str, Any]
 
 
 def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) -> Feed:
@@ -79,7 +81,8 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
         joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *measured)
         return train, joined if parts > 1 else measured[0], [batch_size] * n
 
-    return Feed(advance, lambda: None, lambda position: None)
+    run = {"data": "arrays", "rows": rows, "batch_size": batch_size, "shuffle": shuffle}
+    return Feed(advance, lambda: None, lambda position: None, run)
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
@@ -185,7 +188,7 @@ def stream(step: Callable, batches: Iterable) -> Feed:
             for _ in range(drawn):
                 draw()
 
-    return Feed(advance, position, seek)
+    return Feed(advance, position, seek, {"data": "an iterable of batches"})
 
 
 def check_batches(batches: Any) -> None:

@@ -1,12 +1,11 @@
 """The training loop: many steps, and all that one wants to see and keep of them."""
 
 import importlib.util
-import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +14,9 @@ import numpy as np
 
 from jaxnn.core import Tree, count
 from jaxnn.training import checkpoint as saving
+from jaxnn.training import guard
 from jaxnn.training.feed import resident, stream
+from jaxnn.training.history import is_better, means, numbers
 from jaxnn.training.step import Train, explained
 
 
@@ -47,6 +48,7 @@ def fit(
     monitor: str = "loss",
     highest: bool = False,
     patience: int | None = None,
+    tolerate: int = 0,
     checkpoint: Any = None,
     save_every: int | None = None,
     progress: bool | None = None,
@@ -60,22 +62,34 @@ def fit(
         copied, and stays as it is.
       batches: with batch_size, a pytree of arrays with rows first, which is put on the device and
         shuffled there; without, any iterable of batches.
-      steps: the step to reach, counted from the very first, so that the same call resumes.
+      steps: the step to reach, counted from the very first, so that the same call resumes. A call
+        whose run is over returns what was saved.
       batch_size: rows a step.
       shuffle: whether each epoch of arrays has an order of its own.
       every: steps between rows of the history, and between validations.
-      validate: (train) -> metrics, such as a call of `evaluate` on held-out data.
+      validate: (train) -> metrics, one number each by name, such as a call of `evaluate` on
+        held-out data.
       monitor: the metric of `validate` that says which params are best: the lowest, or with
-        `highest` the highest.
+        `highest` the highest. NaN is never the best.
       patience: validations without a better one after which the run stops.
-      checkpoint: a directory; the run resumes from what is saved there and saves there.
+      tolerate: how many steps in a row may have a loss that is not finite, for an optimizer that
+        skips them, such as `optax.apply_if_finite`. They are left out of the means, and the history
+        counts them as "skipped".
+      checkpoint: a directory; the run resumes from what is saved there and saves there. One run
+        at a time may use it. A save that is damaged, or holds numbers that are not finite, is moved
+        aside with a warning, and the run goes on from the one before.
       save_every: steps between saves, `every` by default; rounded up to a multiple of it.
       progress: whether a bar is drawn; by default where the output is a terminal.
       log: called with each row of the history.
 
     Raises:
-      FloatingPointError: at the first loss that is NaN or infinite, with its step.
-      ValueError: for data without rows, with NaN, or fewer than a batch.
+      FloatingPointError: at the first loss that is NaN or infinite beyond what is tolerated, with
+        its step; where params or state are no longer finite, naming the leaf.
+      TypeError: for batches that are no iterable, or leaves that are not arrays of numbers.
+      ValueError: for data without rows, with NaN, or fewer than a batch; where `train` or the
+        checkpoint is at `steps` or beyond; for a checkpoint of another net, optimizer, seed, batch
+        size or number of rows, naming what differs.
+      OSError: where the directory cannot be written, or another run uses it.
 
     >>> import jax, jaxnn as nn, optax
     >>> x = jax.random.normal(jax.random.key(1), (64, 3))
@@ -87,6 +101,7 @@ def fit(
     True
     """
     every, steps = count(every, "every"), count(steps, "steps")
+    tolerate = count(tolerate, "tolerate", least=0)
     save_every = every if save_every is None else count(save_every, "save_every")
     if batch_size is None:
         feed = stream(step, batches)
@@ -94,28 +109,50 @@ def fit(
         feed = resident(step, batches, batch_size, shuffle)
     train = _copy(train)  # a step donates what it is given
     history: list[dict[str, float]] = []
-    best, best_value, waited = _light(train), None, 0
+    best, best_value, waited, in_a_row = _light(train), None, 0, 0
     began = time.perf_counter()
+    run = feed.run | {"key of the seed": saving.key_numbers(train.key)}
+    finite = guard.finite(train)
 
     with ExitStack() as stack:
         saves = None if checkpoint is None else stack.enter_context(saving.manager(checkpoint))
-        restored = saves and saving.restore(saves, {"train": train, "best": best})
+        restored = saves and saving.restore(
+            saves, {"train": train, "best": best}, run, lambda trees: guard.spoiled(finite, trees)
+        )
         if restored:
             trees, notes = restored
             train, best = trees["train"], trees.get("best", best)
             history, best_value, waited = notes["history"], notes["best_value"], notes["waited"]
+            in_a_row = notes["in_a_row"]
             feed.seek(notes["position"])
             began -= notes["seconds"]
+        _check_steps(int(train.step), steps, checkpoint if restored else None)
         bar = stack.enter_context(_bar(progress, steps, int(train.step)))
         at, saved, pending = int(train.step), int(train.step), None
 
         def settle(window, now: Tree | None) -> dict:
             # Fetches a window's metrics, which waits for the device, and makes its row.
+            nonlocal in_a_row
             end, metrics, rows = window
             row = {"step": end, "seconds": time.perf_counter() - began}
-            row |= _means(metrics, rows, end, f" (last saved: step {saved})" if saves else "")
-            if validate is not None and now is not None:
-                row |= {f"validation_{title}": value for title, value in validate(now).items()}
+            last = f" (last saved: step {saved})" if saves else ""
+            averages, losses = means(metrics, rows)
+            in_a_row = guard.check_losses(losses, end, in_a_row, tolerate, last)
+            row |= averages
+            if tolerate:
+                row["skipped"] = int(np.sum(~np.isfinite(losses)))
+            if now is not None:
+                # A finite loss may have a gradient that is not.
+                path = guard.spoiled(finite, now)
+                if path is not None:
+                    raise FloatingPointError(
+                        f"params and state{path} are no longer finite after step {end}, though the "
+                        "loss is: the gradient is not, as that of jnp.sqrt is at 0; mend the "
+                        f"function, or skip such steps with optax.apply_if_finite{last}."
+                    )
+                if validate is not None:
+                    measured = numbers(validate(now), "validate")
+                    row |= {f"validation_{title}": value for title, value in measured.items()}
             history.append(row)
             bar(row)
             if log is not None:
@@ -139,8 +176,9 @@ def fit(
                 row = settle(pending, train)
                 pending = None
                 if validate is not None:
-                    best_value, improved = _better(row, monitor, highest, best_value)
-                    best = _light(_copy(train)) if improved else best
+                    improved = is_better(row, monitor, highest, best_value)
+                    if improved:
+                        best, best_value = _light(_copy(train)), row[f"validation_{monitor}"]
                     waited = 0 if improved else waited + 1
             if saves and (due or (patience is not None and waited >= patience)):
                 trees = {"train": train} if best_value is None else {"train": train, "best": best}
@@ -149,6 +187,8 @@ def fit(
                     "history": list(history),  # it is written while the next steps run
                     "best_value": best_value,
                     "waited": waited,
+                    "in_a_row": in_a_row,
+                    "run": run,
                     "position": feed.position(),
                     "seconds": time.perf_counter() - began,
                 }
@@ -156,12 +196,13 @@ def fit(
                 saved = at
             if ended:
                 break
+        if at < steps and (patience is None or waited < patience):
+            warnings.warn(
+                f"the iterator of batches ended at step {at} of {steps}: give a list, or an "
+                "iterator that goes on, to train for all of them.",
+                stacklevel=2,
+            )
     return Fit(train, history, _light(train) if best_value is None else best)
-
-
-def write_history(path: Any, history: list[dict[str, float]]) -> None:
-    """Writes a history as JSON lines, one row a line."""
-    Path(path).write_text("".join(json.dumps(row) + "\n" for row in history))
 
 
 def _copy(train: Tree) -> Tree:
@@ -171,40 +212,25 @@ def _copy(train: Tree) -> Tree:
         raise explained(error) from error
 
 
+def _check_steps(at: int, steps: int, checkpoint: Any) -> None:
+    """Raises ValueError where a run is at `steps` already, unless that is how it was saved."""
+    if checkpoint is not None and at > steps:
+        raise ValueError(
+            f"the run in {checkpoint} is at step {at}, beyond steps={steps}: give {at} at least, "
+            "or another directory."
+        )
+    if checkpoint is None and at >= steps:
+        raise ValueError(
+            f"train is at step {at}, and steps={steps} counts from the very first: give "
+            f"steps={at + steps} for {steps} more."
+        )
+
+
 def _light(train: Tree) -> Tree:
     def light(node):
         return node._replace(opt_state=()) if isinstance(node, Train) else node
 
     return jax.tree.map(light, train, is_leaf=lambda node: isinstance(node, Train))
-
-
-def _better(row: dict, monitor: str, highest: bool, best: float | None) -> tuple[float, bool]:
-    try:
-        value = row[f"validation_{monitor}"]
-    except KeyError:
-        held = [title.removeprefix("validation_") for title in row if "validation_" in title]
-        raise ValueError(f"validate returned {held}, and no {monitor!r}: set monitor.") from None
-    improved = best is None or (value > best if highest else value < best)
-    return (value if improved or best is None else best), improved
-
-
-def _means(metrics: Any, rows: list[int], end: int, saved: str) -> dict[str, float]:
-    """The mean of each metric over a window, weighed by rows; raises where the loss is none."""
-    metrics = jax.device_get(metrics)
-    if isinstance(metrics, list):
-        metrics = {title: np.stack([each[title] for each in metrics]) for title in metrics[0]}
-    loss = np.asarray(metrics["loss"])
-    if not np.isfinite(loss).all():
-        first = int(np.argmin(np.isfinite(loss)))
-        raise FloatingPointError(
-            f"the loss is {loss[first]} at step {end - len(loss) + first + 1}: lower the learning "
-            f"rate, clip the gradient (optax.clip_by_global_norm) or look at the data{saved}."
-        )
-    return {
-        title: float(np.average(np.asarray(value, np.float64), weights=rows))
-        for title, value in metrics.items()
-        if np.ndim(value) == 1
-    }
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""The rows of a run's history: means of metrics, what validation says, and which is the best."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.core import describe
+
+
+def write_history(path: Any, history: list[dict[str, float]]) -> None:
+    """Writes a history as JSON lines, one row a line."""
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in history))
+
+
+def numbers(measured: Any, what: str) -> dict[str, float]:
+    """Metrics as Python floats by name.
+
+    Raises:
+      TypeError: for what is not a dict.
+      ValueError: for a metric that is not one number.
+    """
+    if not isinstance(measured, dict):
+        raise TypeError(f"{what} must return a dict of metrics, got {type(measured).__name__}.")
+    for title, value in measured.items():
+        if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
+            raise ValueError(
+                f"{what}: the metric {title!r} is {describe(value)}, not one number: return one "
+                "number by name for each."
+            )
+    return {title: float(value) for title, value in measured.items()}
+
+
+def is_better(row: dict, monitor: str, highest: bool, best: float | None) -> bool:
+    """Whether a row's validation is better than the best before it; NaN never is.
+
+    Raises:
+      ValueError: where the validation did not measure `monitor`.
+    """
+    try:
+        value = row[f"validation_{monitor}"]
+    except KeyError:
+        held = [title.removeprefix("validation_") for title in row if "validation_" in title]
+        raise ValueError(f"validate returned {held}, and no {monitor!r}: set monitor.") from None
+    if np.isnan(value):
+        return False
+    return best is None or np.isnan(best) or (value > best if highest else value < best)
+
+
+def means(metrics: Any, rows: list[int]) -> tuple[dict[str, float], np.ndarray]:
+    """The mean of each metric over the steps of a window, weighed by rows, and every loss.
+
+    Steps whose loss is not finite are left out, unless there are no others.
+
+    Raises:
+      ValueError: for a metric that is not one number a step.
+    """
+    metrics = jax.device_get(metrics)
+    if isinstance(metrics, list):
+        metrics = {title: np.stack([each[title] for each in metrics]) for title in metrics[0]}
+    losses = np.asarray(metrics["loss"], np.float64)
+    finite = np.isfinite(losses)
+    weights = np.asarray(rows) * (finite if finite.any() else True)
+    for title, value in metrics.items():
+        if np.ndim(value) != 1:
+            raise ValueError(
+                f"the metric {title!r} of a step has the shape {list(np.shape(value)[1:])}: return "
+                "one number, or use training.measure with a Metric."
+            )
+    taken = weights > 0  # what is left out may be NaN, which a weight of zero would not hide
+    averages = {
+        title: float(np.average(np.asarray(value, np.float64)[taken], weights=weights[taken]))
+        for title, value in metrics.items()
+    }
+    return averages, losses
