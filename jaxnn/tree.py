@@ -90,6 +90,7 @@ def freeze(
     return optax.multi_transform(
         {"trained": optimizer, "frozen": optax.set_to_zero()},
         lambda params: labels(params, frozen, "trained"),
+        mask_compatible_extra_args=True,
     )
 
 

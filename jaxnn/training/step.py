@@ -3,6 +3,7 @@
 A loss is any function (params, state, batch, *, key, train) -> (scalar, (state, metrics)).
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.tree_util import Partial
 
 from jaxnn.core import Cell, Layer, Tree, branch, describe, lift
 from jaxnn.losses import mean_over_rows
@@ -78,7 +80,7 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
     """
     if not callable(loss):
         raise TypeError(f"step takes a loss, a function, got {type(loss).__name__}.")
-    descend = optax.with_extra_args_support(optimizer)
+    wanted = _extra_arguments(optimizer)
 
     def update(train: Train, batch: Tree) -> tuple[Train, dict]:
         key = branch(branch(train.key, 0), train.step)
@@ -93,13 +95,22 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
         (value, (state, metrics)), gradient = jax.value_and_grad(objective, has_aux=True)(
             train.params
         )
-        updates, opt_state = descend.update(
-            gradient,
-            train.opt_state,
-            train.params,
-            value=value,
-            grad=gradient,
-            value_fn=lambda params: objective(params)[0],
+
+        def value_of(params, grad_fn=None, obj_fn=None):
+            # An optimizer of a part of the params gives that part alone. Line searches insist that
+            # the function takes whatever they are given beside it.
+            return objective(jax.tree.map(_filled, train.params, params))[0]
+
+        # Functions are pytrees without leaves, so that optimizers may hand them to lax.cond.
+        extra = {
+            "value": value,
+            "grad": gradient,
+            "value_fn": Partial(value_of),
+            "obj_fn": Partial(value_of),
+            "grad_fn": Partial(jax.grad(value_of)),
+        }
+        updates, opt_state = optimizer.update(
+            gradient, train.opt_state, train.params, **{name: extra[name] for name in wanted}
         )
         params = optax.apply_updates(train.params, updates)
         metrics = {"loss": value, **metrics}
@@ -116,6 +127,21 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
 
     one_step.lower = compiled.lower  # pyright: ignore[reportFunctionMemberAccess]
     return one_step
+
+
+EXTRA = ("value", "grad", "value_fn", "obj_fn", "grad_fn")
+
+
+def _extra_arguments(optimizer: optax.GradientTransformation) -> tuple[str, ...]:
+    """Which of the extra arguments `update` takes: those it names, or all."""
+    update = inspect.signature(optimizer.update).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in update.values()):
+        return EXTRA
+    return tuple(name for name in EXTRA if name in update)
+
+
+def _filled(whole: Any, part: Any) -> Any:
+    return whole if isinstance(part, optax.MaskedNode) else part
 
 
 def supervised(net: Layer, loss: Callable, metrics: Mapping[str, Callable] | None = None):
