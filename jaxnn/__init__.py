@@ -29,6 +29,7 @@ from jaxnn.layers.cells import elman, gru, mgu
 # Layers: images
 from jaxnn.layers.conv import conv, conv_transpose, depthwise_conv
 from jaxnn.layers.dense import dense
+from jaxnn.layers.distance import squared_distances
 
 # Layers: tokens and their positions
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
@@ -181,7 +182,6 @@ from jaxnn.nets.rbf import (
     rbf,
     rbf_net,
     ridge,
-    squared_distances,
     thin_plate_kernel,
 )
 from jaxnn.nets.rnn import (

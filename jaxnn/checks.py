@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -61,3 +62,32 @@ def check_number(
     bounds += (("greater than", above), ("less than", below))
     wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
     raise ValueError(f"{what} must be a finite number{wanted and ' '}{wanted}, got {number!r}.")
+
+
+def check_labels(labels: Any, classes: int, title: str, ignore: int | None = None) -> None:
+    """Raises where labels are not integers of 0 to classes - 1, or `ignore`.
+
+    Values are looked at only outside `jax.jit`, where they are known.
+
+    Raises:
+      TypeError: for labels that are not integers.
+      ValueError: for a label out of range.
+
+    >>> check_labels(np.array([0, 3]), 3, "accuracy")
+    Traceback (most recent call last):
+    ValueError: accuracy: labels are 0 to 2, got 3.
+    """
+    dtype = getattr(labels, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(f"{title} takes integer labels, got {dtype or type(labels).__name__}.")
+    if isinstance(labels, Tracer | jax.ShapeDtypeStruct):
+        return
+    values = np.asarray(labels)
+    bad = (values < 0) | (values >= classes)
+    if ignore is not None:
+        bad &= values != ignore
+    if bad.any():
+        also = "" if ignore is None else f", or {ignore} to ignore"
+        raise ValueError(
+            f"{title}: labels are 0 to {classes - 1}{also}, got {values[bad].flat[0]}."
+        )

@@ -146,7 +146,7 @@ def test_rows_start_a_map():
         (lambda x: nn.som(GRID, 0), "som: steps must be"),
         (lambda x: nn.som(GRID, 5, radius=0.0), "radius must be positive and finite, got 0.0"),
         (lambda x: nn.som(GRID, 5, rate=0.0), "rate must be positive and finite, got 0.0"),
-        (lambda x: nn.som(GRID, 5, distance="far"), "one of euclidean, cosine, manhattan"),
+        (lambda x: nn.som(GRID, 5, distance="far"), "one of 'euclidean', 'cosine', 'manhattan'"),
         (lambda x: nn.som(GRID, 5).init(jax.random.key(0), x[0]), "som takes x [rows, features]"),
         (lambda x: nn.map_of_pca(x[:, :1], GRID), "two rows and two features at least"),
         (lambda x: nn.map_of_pca(x * jnp.nan, GRID), "values are missing (NaN)"),

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.nets.quantized import nearest
-from jaxnn.nets.rbf import squared_distances
+from jaxnn.layers.distance import at_least_float32, nearest, squared_distances
 
 
 class Clusters(NamedTuple):
@@ -71,6 +70,7 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
     [0.5, 10.5]
     """
     k = _enough(x, k, "kmeans")
+    (x,) = at_least_float32(x)
     return _kmeans(key, x, k, core.count(steps, "kmeans: steps"))
 
 
@@ -79,10 +79,11 @@ def _kmeans(key, x, k, steps):
     def move(carry):
         centres, index, _, step = carry
         counts = jnp.zeros(k, jnp.int32).at[index].add(1)
-        total = jnp.zeros_like(centres).at[index].add(x)
+        total = jnp.zeros_like(centres).at[index].add(x - centres[index])
         held = jnp.broadcast_to((counts > 0)[:, None], centres.shape)
         many = jnp.maximum(counts, 1).astype(x.dtype)[:, None]
-        centres = jnp.where(held, total / many, centres)
+        # Sums of what is left of the centre, as sums of rows far from zero would be rounded.
+        centres = jnp.where(held, centres + total / many, centres)
         after = nearest(x, centres)
         return centres, after, (after != index).any(), step + 1
 

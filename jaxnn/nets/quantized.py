@@ -11,6 +11,7 @@ from jax import export
 from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.flow import wire
+from jaxnn.layers.distance import nearest
 from jaxnn.losses import mse
 
 
@@ -109,17 +110,6 @@ def vector_quantizer(
         return Quantized(z + stop(chosen - z), index, commitment, pulled), state
 
     return Layer(init, apply)
-
-
-def nearest(z: jax.Array, book: jax.Array) -> jax.Array:
-    """The index int32 [...] of the vector of book [codes, features] that is nearest to z.
-
-    The first of several that are equally near.
-    """
-    # |z|^2 is the same for all of them.
-    dots = jnp.matmul(z, book.T, precision="highest")
-    sizes = jnp.broadcast_to(jnp.square(book).sum(-1), dots.shape)
-    return jnp.argmin(sizes - 2 * dots, axis=-1).astype(jnp.int32)
 
 
 def _followed(state: dict, z: jax.Array, index: jax.Array, decay: float) -> dict:

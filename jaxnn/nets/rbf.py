@@ -14,6 +14,7 @@ from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers.dense import dense
+from jaxnn.layers.distance import squared_distances
 
 METRICS = ("net", "centre", "full")
 
@@ -134,7 +135,8 @@ def rbf(
 def _over(x: jax.Array, centres: jax.Array, log_width: jax.Array) -> jax.Array:
     """Squared distances over squared widths, [..., centres]."""
     u = squared_distances(x, centres)
-    return u * jnp.broadcast_to(jnp.exp(-2 * log_width), u.shape)
+    scale = jnp.exp(-2 * jnp.asarray(log_width, u.dtype))
+    return (u * jnp.broadcast_to(scale, u.shape)).astype(x.dtype)
 
 
 def _through(x: jax.Array, centres: jax.Array, metric: jax.Array) -> jax.Array:
@@ -147,21 +149,6 @@ def _through(x: jax.Array, centres: jax.Array, metric: jax.Array) -> jax.Array:
 
     u = jax.vmap(one, out_axes=-1)(centres, metric)
     return u.reshape(*x.shape[:-1], len(centres))
-
-
-def squared_distances(x: jax.Array, centres: jax.Array) -> jax.Array:
-    """|x - c|^2 of every x [..., features] and c of centres [centres, features]: [..., centres].
-
-    By one matmul, and never below zero: |x|^2 - 2 x c + |c|^2, both seen from the centres' mean, so
-    that data far from zero lose nothing to rounding.
-    """
-    middle = jax.lax.stop_gradient(centres.mean(axis=0))
-    x = x - jnp.broadcast_to(middle, x.shape)
-    centres = centres - jnp.broadcast_to(middle, centres.shape)
-    dots = jnp.matmul(x, centres.T, precision="highest")
-    sizes = jnp.square(centres).sum(axis=-1)
-    u = jnp.square(x).sum(axis=-1, keepdims=True) + jnp.broadcast_to(sizes, dots.shape) - 2 * dots
-    return jnp.maximum(u, jnp.zeros_like(u))
 
 
 def rbf_net(

@@ -13,7 +13,9 @@ import jax.numpy as jnp
 from jax import export
 
 from jaxnn import core
+from jaxnn.checks import check_choice
 from jaxnn.core import Layer
+from jaxnn.layers.distance import at_least_float32, root
 from jaxnn.nets.som_grid import (
     Grid,
     asymptotic_decay,
@@ -28,7 +30,8 @@ DISTANCES = ("euclidean", "cosine", "manhattan")
 class Mapped(NamedTuple):
     """Where the rows of x lie on a map.
 
-    index: the winner of each, int32 [rows]; -1 for a row whose every feature is missing.
+    index: the winner of each, int32 [rows]; -1 for a row whose every feature is missing, and where
+      weights are NaN.
     distance: from its weights, [rows]; NaN for such a row.
     """
 
@@ -109,8 +112,7 @@ def som(
     for name, value in (("rate", rate), ("radius", radius)):
         if not 0 < value < float("inf"):
             raise ValueError(f"{title}: {name} must be positive and finite, got {value!r}.")
-    if distance not in DISTANCES:
-        raise ValueError(f"{title}: distance is one of {', '.join(DISTANCES)}, got {distance!r}.")
+    check_choice(distance, f"{title}: distance", DISTANCES)
 
     def init(key, x):
         if core.features(x, title).ndim != 2 or not x.shape[-1]:
@@ -180,41 +182,60 @@ def winners(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Ma
     [1]
     """
     apart = unit_distances(weights, x, distance)
-    index = jnp.argmin(apart, axis=1).astype(jnp.int32)
-    missing = jnp.isnan(x).all(axis=1)
-    least = jnp.where(missing, jnp.nan, apart.min(axis=1))
-    return Mapped(jnp.where(missing, -1, index), least)
+    least = apart.min(axis=1)
+    none = jnp.isnan(x).all(axis=1) | jnp.isnan(least)
+    index = jnp.where(none, -1, jnp.argmin(apart, axis=1)).astype(jnp.int32)
+    return Mapped(index, jnp.where(none, jnp.nan, least).astype(x.dtype))
 
 
 def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> jax.Array:
-    """How far each row of x is from each unit, [rows, units], over the features that are there.
+    """How far each row of x is from each unit, over the features that are there.
 
-    euclidean: sqrt(sum (x - w)^2);  manhattan: sum |x - w|;  cosine: 1 - x w / (|x| |w|)
+    euclidean: sqrt(sum (x - w)^2);  manhattan: sum |x - w|;  cosine: 1 - x w / (|x| |w|), which is
+    half the squared distance of x / |x| from w / |w|, and is computed so
+
+    Args:
+      weights: floats [units, features].
+      x: floats [rows, features]; NaN is missing.
+      distance: one of the three.
+
+    Returns:
+      [rows, units], in float32 at least.
+
+    Raises:
+      TypeError: where weights or x are not floating point.
+      ValueError: for another distance, or other shapes.
     """
-    there = ~jnp.isnan(x)
-    x, there = jnp.where(there, x, 0), there.astype(x.dtype)
-    if distance == "manhattan":
-
-        def one(w):
-            return (there * jnp.abs(x - jnp.broadcast_to(w, x.shape))).sum(axis=1)
-
-        return jax.lax.map(one, weights).T
-    with jax.default_matmul_precision("highest"):
-        dots, sizes = x @ weights.T, there @ jnp.square(weights).T
-    own = jnp.square(x).sum(axis=1, keepdims=True)
+    check_choice(distance, "distance", DISTANCES)
+    for each, what in ((weights, "weights"), (x, "x")):
+        if core.features(each, f"a map's {what}").ndim != 2 or each.shape[1] != weights.shape[-1]:
+            raise ValueError(
+                f"a map takes weights [units, features] and x [rows, features], got "
+                f"{core.describe(weights)} and {core.describe(x)}."
+            )
+    there = ~jnp.isnan(x)[:, None]
+    weights, x = at_least_float32(weights, x)
+    x, weights = x[:, None], weights[None]
     if distance == "cosine":
-        product = jnp.sqrt(own * sizes)
-        return 1 - dots / jnp.maximum(product, jnp.finfo(x.dtype).tiny)
-    squares = jnp.maximum(own + sizes - 2 * dots, jnp.zeros_like(dots))
-    safe = jnp.where(squares > 0, squares, jnp.ones_like(squares))
-    return jnp.where(squares > 0, jnp.sqrt(safe), 0)
+        own, sizes = (
+            root(jnp.where(there, jnp.square(each), 0).sum(axis=-1, keepdims=True))
+            for each in (x, jnp.broadcast_to(weights, (len(x), *weights.shape[1:])))
+        )
+        none = (own == 0) | (sizes == 0)
+        off = x / jnp.where(own == 0, 1, own) - weights / jnp.where(sizes == 0, 1, sizes)
+        half = jnp.where(there, jnp.square(off), 0).sum(axis=-1) / 2
+        return jnp.where(none[..., 0], 1, half)
+    off = jnp.where(there, x - weights, 0)
+    if distance == "manhattan":
+        return jnp.abs(off).sum(axis=-1)
+    return root(jnp.square(off).sum(axis=-1))
 
 
 def som_sums(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Sums:
     """What a chunk of rows x [rows, features] has to teach to the units that they win."""
     index = winners(weights, x, distance).index
     there = ~jnp.isnan(x)
-    taught = [jnp.where(there, x, 0), there.astype(x.dtype)]
+    taught = [jnp.where(there, x, 0), there.astype(weights.dtype)]
     empty = jnp.zeros_like(weights)
     place = jnp.where(index < 0, len(weights), index)  # beyond the last: left out
     return Sums(*(empty.at[place].add(each, mode="drop") for each in taught))

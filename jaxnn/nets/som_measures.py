@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import core
+from jaxnn.checks import check_labels
 from jaxnn.nets.som import unit_distances, winners
 from jaxnn.nets.som_grid import Grid, adjacent, grid_distances
 
@@ -16,7 +17,11 @@ def quantization_error(weights: jax.Array, x: jax.Array, distance: str = "euclid
     >>> nn.quantization_error(jnp.array([[0.0], [4.0]]), jnp.array([[1.0], [4.0]])).tolist()
     0.5
     """
-    return jnp.nanmean(winners(weights, x, distance).distance)
+    found = winners(weights, x, distance).distance
+    there = ~jnp.isnan(x).all(axis=1)  # NaN of other rows is that of the weights, and stays
+    rows = there.sum()
+    mean = jnp.where(there, found, 0).sum() / jnp.maximum(rows, 1)
+    return jnp.where(rows > 0, mean, jnp.nan)
 
 
 def topographic_error(
@@ -36,10 +41,14 @@ def topographic_error(
     """
     if grid.units < 2:
         raise ValueError("topographic_error: a map of one unit has no second nearest; use 1 x 2.")
-    nearest = jax.lax.top_k(-unit_distances(weights, x, distance), 2)[1]
+    apart = unit_distances(weights, x, distance)
+    nearest = jax.lax.top_k(-apart, 2)[1]
     touch = jnp.asarray(adjacent(grid))[nearest[:, 0], nearest[:, 1]]
     there = ~jnp.isnan(x).all(axis=1)
-    return (there & ~touch).sum() / jnp.maximum(there.sum(), 1)
+    rows = there.sum()
+    share = (there & ~touch).sum() / jnp.maximum(rows, 1)
+    known = (rows > 0) & ~jnp.isnan(jnp.where(there[:, None], apart, 0)).any()
+    return jnp.where(known, share, jnp.nan)
 
 
 def u_matrix(grid: Grid, weights: jax.Array, distance: str = "euclidean") -> jax.Array:
@@ -53,9 +62,13 @@ def u_matrix(grid: Grid, weights: jax.Array, distance: str = "euclidean") -> jax
     >>> nn.u_matrix(nn.Grid(1, 3), jnp.array([[0.0], [1.0], [5.0]])).tolist()
     [[1.0, 2.5, 4.0]]
     """
-    touch = jnp.asarray(adjacent(grid), weights.dtype)
-    apart = (touch * unit_distances(weights, weights, distance)).sum(axis=1)
-    return (apart / jnp.maximum(touch.sum(axis=1), 1)).reshape(grid.rows, grid.columns)
+    if not core.traced(weights) and bool(jnp.isnan(weights).any()):
+        raise ValueError("u_matrix: weights are NaN: the map has not learned.")
+    touch = jnp.asarray(adjacent(grid))
+    apart = jnp.where(touch, unit_distances(weights, weights, distance), 0).sum(axis=1)
+    mean = apart / jnp.maximum(touch.sum(axis=1), 1)
+    mean = jnp.where(jnp.isnan(weights).any(axis=1), jnp.nan, mean)
+    return mean.reshape(grid.rows, grid.columns)
 
 
 def hit_map(grid: Grid, index: jax.Array) -> jax.Array:
@@ -104,6 +117,7 @@ def unit_labels(grid: Grid, index: jax.Array, labels: jax.Array, classes: int) -
             f"unit_labels takes a label a row, got {core.describe(index)} and "
             f"{core.describe(labels)}."
         )
+    check_labels(labels, classes, "unit_labels")
     votes = np.zeros((grid.units, classes), int)
     there = np.asarray(index) >= 0
     if not there.any():

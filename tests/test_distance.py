@@ -1,0 +1,138 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+import jaxnn as nn
+from jaxnn.layers.distance import nearest, root, squared_distances
+
+RNG = np.random.default_rng(0)
+
+
+def groups(width, features, rows=60):
+    """Rows of three groups, of standard deviation 1, `width` apart from zero on each side."""
+    middle = np.array([-width, 0.0, width])[RNG.integers(0, 3, rows)][:, None]
+    return middle + RNG.normal(size=(rows, features))
+
+
+def exact(x, centres):
+    x, centres = (np.asarray(each, np.float64) for each in (x, centres))
+    return np.square(x[:, None] - centres[None]).sum(axis=-1)
+
+
+@pytest.mark.parametrize("features", [1, 2, 8, 9, 50])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("width", [0.0, 1e4])
+def test_distances_are_exact_near_zero_far_from_it_and_between_far_groups(width, dtype, features):
+    x = jnp.asarray(groups(width, features) + width / 2, dtype)
+    centres = jnp.asarray(np.concatenate([x[:5], groups(width, features, 7)]), dtype)
+    found = squared_distances(x, centres)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, exact(x, centres), rtol=1e-5)
+    assert (nearest(x, centres) == exact(x, centres).argmin(axis=1)).all()
+
+
+def test_gradients_are_those_of_the_formula_also_at_zero():
+    x, centres = (jnp.asarray(groups(1e3, 12, rows), jnp.float32) for rows in (6, 4))
+    centres = centres.at[0].set(x[0])
+    weights = jnp.asarray(RNG.normal(size=(6, 4)), jnp.float32)
+
+    def total(x, centres):
+        return (weights * squared_distances(x, centres)).sum()
+
+    by_x, by_centres = jax.grad(total, (0, 1))(x, centres)
+    off = np.asarray(x, np.float64)[:, None] - np.asarray(centres, np.float64)
+    pulls = 2 * np.asarray(weights)[..., None] * off
+    np.testing.assert_allclose(by_x, pulls.sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(by_centres, -pulls.sum(axis=0), rtol=1e-4)
+    assert (jax.grad(lambda u: root(u).sum())(jnp.zeros(2)) == 0).all()
+
+
+def test_no_array_of_rows_by_centres_by_features_is_kept():
+    shapes = (
+        jax.ShapeDtypeStruct((512, 256), jnp.float32),
+        jax.ShapeDtypeStruct((128, 256), jnp.float32),
+    )
+    memory = jax.jit(squared_distances).lower(*shapes).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 512 * 128 * 256
+
+
+@pytest.mark.parametrize("away", [0.0, 1e4])
+def test_k_means_far_from_zero_finds_what_scikit_learn_finds(away):
+    x = np.concatenate([RNG.normal(size=(50, 2)) * 0.5 + at for at in ((0, 0), (5, 0), (0, 5))])
+    x = (x + away).astype(np.float32)
+    runs = [nn.kmeans(jax.random.key(i), jnp.asarray(x), 3) for i in range(5)]
+    best = min(runs, key=lambda run: float(run.inertia))
+    assert best.steps < 100
+    expected = KMeans(3, n_init=5, random_state=0).fit(x.astype(np.float64)).inertia_
+    assert float(best.inertia) == pytest.approx(expected, rel=1e-4)
+
+
+def test_codes_in_half_precision_are_the_nearest():
+    z = jnp.asarray(RNG.normal(size=(200, 16)) + 10, jnp.bfloat16)
+    book = jnp.asarray(RNG.normal(size=(32, 16)) + 10, jnp.float32)
+    net = nn.vector_quantizer(32)
+    found = net({"codebook": book}, z).index
+    wanted = exact(z, book.astype(jnp.bfloat16)).argmin(axis=1)
+    assert (found == wanted).all()
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "manhattan", "cosine"])
+@pytest.mark.parametrize("away", [0.0, 1e4])
+def test_the_error_of_a_map_is_that_of_float64(away, distance):
+    x = (RNG.normal(size=(80, 6)) + away).astype(np.float32)
+    weights = (RNG.normal(size=(9, 6)) + away).astype(np.float32)
+    a, b = x.astype(np.float64)[:, None], weights.astype(np.float64)[None]
+    apart = {
+        "euclidean": np.sqrt(np.square(a - b).sum(-1)),
+        "manhattan": np.abs(a - b).sum(-1),
+        "cosine": 1 - (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)),
+    }[distance]
+    found = nn.unit_distances(weights, x, distance)
+    # Far away 1 - cosine is 1e-9, of which float64 has seven digits and float32 three.
+    np.testing.assert_allclose(found, apart, rtol=1e-2 if distance == "cosine" else 1e-5)
+    error = nn.quantization_error(jnp.asarray(weights), jnp.asarray(x), distance)
+    assert float(error) == pytest.approx(apart.min(axis=1).mean(), rel=1e-3)
+
+
+def test_weights_that_are_not_numbers_have_no_error_that_is_a_number():
+    x, grid = jnp.ones((5, 2)), nn.Grid(2, 2)
+    weights = jnp.full((4, 2), jnp.nan)
+    assert jnp.isnan(nn.quantization_error(weights, x))
+    assert jnp.isnan(nn.topographic_error(grid, weights, x))
+    assert (nn.winners(weights, x).index == -1).all()
+    with pytest.raises(ValueError, match="u_matrix: weights are NaN"):
+        nn.u_matrix(grid, weights)
+    one = jnp.zeros((4, 2)).at[0].set(jnp.nan)
+    assert jnp.isnan(jax.jit(lambda w: nn.u_matrix(grid, w))(one)[0, 0])
+
+
+@pytest.mark.parametrize("labels", [[0, -1, 1], [0, 2, 1]])
+def test_a_label_that_is_no_class_is_refused(labels):
+    with pytest.raises(ValueError, match=r"unit_labels: labels are 0 to 1, got"):
+        nn.unit_labels(nn.Grid(1, 2), jnp.array([0, 0, 1]), jnp.array(labels), 2)
+
+
+def test_a_misspelt_distance_is_refused_everywhere():
+    w = jnp.ones((4, 2))
+    calls = [
+        lambda: nn.winners(w, w, "cosin"),
+        lambda: nn.quantization_error(w, w, "cosin"),
+        lambda: nn.topographic_error(nn.Grid(2, 2), w, w, "cosin"),
+        lambda: nn.u_matrix(nn.Grid(2, 2), w, "cosin"),
+        lambda: nn.som_sums(w, w, "cosin"),
+        lambda: nn.som(nn.Grid(2, 2), 5, distance="cosin"),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="did you mean 'cosine'"):
+            call()
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(
+        ValueError, match="takes x .* and centres"
+    ):
+        squared_distances(jnp.ones((3, 2)), jnp.ones((4, 3)))
+    with pytest.raises(TypeError, match="takes floating features"):
+        squared_distances(jnp.ones((3, 2), int), jnp.ones((4, 2)))
