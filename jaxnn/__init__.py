@@ -61,7 +61,7 @@ from jaxnn.layers.segment import segment_max, segment_mean, segment_softmax, seg
 from jaxnn.layers.spectrum import log_mel, mel_filters, spec_augment
 
 # Losses and metrics
-from jaxnn.losses import accuracy, mse
+from jaxnn.losses import accuracy, ignore_label, mse
 
 # Networks: a family a file, or files of one name
 from jaxnn.nets import gan, surrogate
@@ -308,8 +308,9 @@ __all__ = [
     "gaussian_dropout", "gaussian_kernel", "gaussian_log_likelihood", "gaussian_neighbourhood",
     "gaussian_noise", "gcn", "generalized_iou", "generate", "gin", "global_avg_pool",
     "global_max_pool", "graph", "graph_mask", "grid_distances", "group_norm", "gru", "hit_map",
-    "hold", "hold_out_links", "importance_bound", "init_neuron", "instance_norm", "interop",
-    "inverse_decay", "inverse_multiquadric_kernel", "izhikevich", "jacobian_norm", "join_features",
+    "hold", "hold_out_links", "ignore_label", "importance_bound", "init_neuron", "instance_norm",
+    "interop", "inverse_decay", "inverse_multiquadric_kernel", "izhikevich", "jacobian_norm",
+    "join_features",
     "kl_divergence", "kl_sparsity", "kmeans", "l1_sparsity", "labels", "language_model",
     "latency_code", "latency_loss", "layer_norm", "leaky_integrator", "learned_positions", "lenet",
     "length_mask", "lif", "lift", "linear", "linear_decay", "linear_rnn", "linear_scan",

@@ -224,6 +224,12 @@ def cast(tree: Tree, dtype: Any) -> Tree:
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if floating(leaf) else leaf, tree)
 
 
+def at_least_float32(tree: Tree) -> Tree:
+    """Every floating leaf in the widest dtype among them, float32 at least: sums need it."""
+    wide = any(floating(leaf) and leaf.dtype.itemsize > 4 for leaf in jax.tree.leaves(tree))
+    return cast(tree, jnp.float64 if wide else jnp.float32)
+
+
 def features(x: Any, title: str) -> Any:
     """x, which must hold floats with a feature axis; raises TypeError where it does not."""
     if not floating(x):

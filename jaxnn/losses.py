@@ -1,12 +1,14 @@
 """Losses and metrics that optax lacks. Those of one family stand in its own files."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxnn.core import Tree, describe
+from jaxnn.checks import check_labels
+from jaxnn.core import Tree, at_least_float32, describe, floating
 
 
 def mse(prediction: ArrayLike, target: ArrayLike) -> jax.Array:
@@ -26,23 +28,48 @@ def mse(prediction: ArrayLike, target: ArrayLike) -> jax.Array:
             f"mse takes predictions and targets of one shape, got {describe(prediction)} against "
             f"{describe(target)}: reshape the targets to {list(jnp.shape(prediction))}."
         )
-    return jnp.mean(jnp.square(jnp.subtract(prediction, target)))
+    error = jnp.subtract(_floats(prediction, "mse"), _floats(target, "mse"))
+    return jnp.mean(jnp.square(error))
 
 
-def accuracy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
+def _is_array(x: Any) -> bool:
+    return hasattr(x, "dtype") or isinstance(x, int | float)
+
+
+def _floats(x: Any, title: str) -> jax.Array:
+    """x in float32 at least: integers of few bits would wrap, and half precision overflow."""
+    if not _is_array(x):
+        raise TypeError(
+            f"{title} takes arrays, got {type(x).__name__}: give the part of the output that it "
+            "measures, lambda prediction, target: mse(prediction.output, target)."
+        )
+    x = jnp.asarray(x)
+    return at_least_float32(x if floating(x) else x.astype(jnp.float32))
+
+
+def accuracy(logits: ArrayLike, labels: ArrayLike, *, ignore: int | None = None) -> jax.Array:
     """The share of rows whose largest logit is the label's: mean(argmax(logits) = labels).
 
     Args:
-      logits: [..., classes].
-      labels: integers [...].
+      logits: [..., classes], of two classes or more.
+      labels: integers [...], 0 to classes - 1. Under `jax.jit`, where values are not seen, any
+        other counts as wrong.
+      ignore: a label whose rows are left out, such as -100; the share of no rows is NaN.
 
     Raises:
-      ValueError: where there is not one integer label a row.
+      TypeError: for logits that are no array.
+      ValueError: where there is not one integer label a row, for a label out of range, and for one
+        logit a row, whose largest is always itself.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
     """
+    if not _is_array(logits):
+        raise TypeError(
+            f"accuracy takes logits, got {type(logits).__name__}: give the part of the output that "
+            "holds them, lambda prediction, labels: accuracy(prediction.output, labels)."
+        )
     if jnp.shape(labels) != jnp.shape(logits)[:-1] or not jnp.issubdtype(
         jnp.result_type(labels), jnp.integer
     ):
@@ -50,7 +77,60 @@ def accuracy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
             f"accuracy takes one integer label a row, got {describe(labels)} for logits "
             f"{describe(logits)}: give labels {list(jnp.shape(logits)[:-1])} of class indices."
         )
-    return jnp.mean(jnp.argmax(logits, axis=-1) == labels, dtype=jnp.float32)
+    classes = jnp.shape(logits)[-1]
+    if classes < 2:
+        raise ValueError(
+            "accuracy takes logits of two classes or more, got one: for one logit a row give "
+            "jnp.stack([jnp.zeros_like(logit), logit], axis=-1)."
+        )
+    check_labels(
+        labels if hasattr(labels, "dtype") else jnp.asarray(labels), classes, "accuracy", ignore
+    )
+    right = jnp.argmax(logits, axis=-1) == labels
+    counted = None if ignore is None else jnp.asarray(labels) != ignore
+    return jnp.mean(right, dtype=jnp.float32, where=counted)
+
+
+def ignore_label(loss: Callable, label: int = -100) -> Callable:
+    """The mean of a loss over the positions whose label is not `label`, as padding is marked.
+
+    sum of loss(logits_i, labels_i) over labels_i != label, divided by how many there are; 0 where
+    there are none.
+
+    Args:
+      loss: (logits [..., classes], labels [...]) -> one number a position, such as
+        `optax.softmax_cross_entropy_with_integer_labels`.
+      label: an integer that is no class.
+
+    Returns:
+      (logits, labels) -> one number.
+
+    Raises:
+      TypeError: for a loss that is no function, or a label that is no integer.
+      ValueError: for a loss that does not return one number a position.
+
+    >>> import jax.numpy as jnp, jaxnn as nn, optax
+    >>> loss = nn.ignore_label(optax.softmax_cross_entropy_with_integer_labels, -1)
+    >>> loss(jnp.zeros((3, 2)), jnp.array([0, -1, 1])).round(3)
+    Array(0.693, dtype=float32)
+    """
+    if not callable(loss):
+        raise TypeError(f"ignore_label takes a loss, a function, got {type(loss).__name__}.")
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise TypeError(f"ignore_label: label must be an integer, got {label!r}.")
+
+    def counted(logits, labels):
+        held = labels != label
+        values = loss(logits, jnp.where(held, labels, 0))
+        if jnp.shape(values) != jnp.shape(labels):
+            raise ValueError(
+                f"ignore_label takes a loss of one number a position, got {describe(values)} for "
+                f"labels {describe(labels)}."
+            )
+        total = jnp.where(held, values, 0).sum()
+        return total / jnp.maximum(held.sum(), 1).astype(total.dtype)
+
+    return counted
 
 
 def mean_over_rows(

@@ -130,9 +130,7 @@ def test_a_misspelt_distance_is_refused_everywhere():
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(
-        ValueError, match="takes x .* and centres"
-    ):
+    with pytest.raises(ValueError, match="takes x .* and centres"):
         squared_distances(jnp.ones((3, 2)), jnp.ones((4, 3)))
     with pytest.raises(TypeError, match="takes floating features"):
         squared_distances(jnp.ones((3, 2), int), jnp.ones((4, 2)))

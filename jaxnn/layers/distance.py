@@ -40,7 +40,7 @@ def squared_distances(x: jax.Array, centres: jax.Array) -> jax.Array:
             f"{title} takes x [..., features] and centres [centres, features], got "
             f"{core.describe(x)} and {core.describe(centres)}."
         )
-    x, centres = at_least_float32(x, centres)
+    x, centres = core.at_least_float32((x, centres))
     rows, shape = x.reshape(-1, x.shape[-1]), (*x.shape[:-1], len(centres))
     if centres.shape[1] > FEW:
         total = jnp.square(rows[:, None] - centres[None]).sum(axis=-1)
@@ -70,9 +70,3 @@ def root(squares: jax.Array) -> jax.Array:
     """The square root, whose gradient at 0 is 0 in place of infinity."""
     zero = squares == 0
     return jnp.where(zero, jnp.zeros_like(squares), jnp.sqrt(jnp.where(zero, 1, squares)))
-
-
-def at_least_float32(*arrays: jax.Array) -> list[jax.Array]:
-    """The arrays in the widest dtype among them, float32 at least."""
-    wide = any(array.dtype == jnp.float64 for array in arrays)
-    return [array.astype(jnp.float64 if wide else jnp.float32) for array in arrays]

@@ -176,9 +176,16 @@ def adaptive_avg_pool(size: window.Sizes) -> Layer:
     """
 
     def over(x, axis, low, high):
-        place = np.arange(x.shape[axis])[:, None]
-        share = jnp.asarray(((place >= low) & (place < high)) / (high - low), x.dtype)
-        return jnp.moveaxis(jnp.tensordot(x, share, (axis, 0), precision="highest"), -1, axis)
+        # Place by place, since a product would multiply the infinities of other windows by zero.
+        places = np.arange((high - low).max())[None] + low[:, None]
+        held = jnp.expand_dims(jnp.asarray(places < high[:, None]), [*range(2, x.ndim - axis + 1)])
+        taken = jnp.take(x, np.minimum(places, high[:, None] - 1), axis)
+        held = jnp.broadcast_to(held, taken.shape[axis:])
+        total = jnp.where(jnp.broadcast_to(held, taken.shape), taken, 0)
+        total = core.at_least_float32(total).sum(axis=axis + 1)
+        size = jnp.asarray(high - low, total.dtype)
+        size = jnp.expand_dims(size, [*range(1, x.ndim - axis)])
+        return (total / jnp.broadcast_to(size, total.shape)).astype(x.dtype)
 
     return _adaptive("adaptive_avg_pool", size, jnp.mean, over)
 

@@ -3,6 +3,9 @@
 Row i belongs to the segment ids[i], in any order. Rows whose id is outside of [0, count) belong to
 none: they add to nothing, and no gradient comes back to them. A segment may be empty.
 
+Sums and counts are made in float32 at least: in half precision they would stop growing, counts in
+bfloat16 at 256.
+
 On a CPU `jax.ops.segment_sum` takes as long with sorted ids as with others. A sparse matrix product
 (BCSR) is a little faster, but its program cannot be exported; a dense one is far slower.
 """
@@ -43,7 +46,8 @@ def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     >>> nn.segment_sum(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
     [5.0, 0.0, 2.0]
     """
-    return jax.ops.segment_sum(x, _whole(x, ids, "segment_sum"), _count(count))
+    ids, count = _whole(x, ids, "segment_sum"), _count(count)
+    return jax.ops.segment_sum(_wide(x), ids, count).astype(x.dtype)
 
 
 def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
@@ -56,8 +60,10 @@ def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     >>> nn.segment_mean(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
     [2.5, 0.0, 2.0]
     """
-    rows = segment_sum(jnp.ones(jnp.shape(ids), x.dtype), ids, count)
-    return segment_sum(x, ids, count) / _over(jnp.maximum(rows, 1), x)
+    wide = _wide(core.features(x, "segment_mean"))
+    total = segment_sum(wide, ids, count)
+    rows = segment_sum(jnp.ones(jnp.shape(ids), wide.dtype), ids, count)
+    return (total / _over(jnp.maximum(rows, 1), x)).astype(x.dtype)
 
 
 def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
@@ -92,9 +98,9 @@ def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     member = _over((ids >= 0) & (ids < count), x)
     # Rows of no segment would overflow, and infinity times a gradient of zero is none.
     shifted = jnp.where(member, x - take(_top(x, ids, count), ids), 0)
-    raised = jnp.where(member, jnp.exp(shifted), 0)
+    raised = jnp.where(member, jnp.exp(_wide(shifted)), 0)
     total = take(segment_sum(raised, ids, count), ids)
-    return raised / jnp.where(member, total, 1)
+    return (raised / jnp.where(member, total, 1)).astype(x.dtype)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -110,14 +116,22 @@ def _largest_jvp(count, primals, tangents):
     # Not x == top: a compiler may compute x twice, and round it otherwise.
     slack = 4 * jnp.finfo(x.dtype).eps * take(scale, ids)
     near = x >= take(top, ids) - slack
-    ties = jnp.maximum(segment_sum(near.astype(x.dtype), ids, count), 1)
-    return top, segment_sum(jnp.where(near, along, 0), ids, count) / ties
+    ties = jnp.maximum(segment_sum(near.astype(_wide(x).dtype), ids, count), 1)
+    shared = segment_sum(_wide(jnp.where(near, along, 0)), ids, count) / ties
+    return top, shared.astype(x.dtype)
 
 
 def _top(x, ids, count: int):
     """The largest of each segment's rows as a constant, zeros where it is empty."""
     top = jax.lax.stop_gradient(jax.ops.segment_max(jax.lax.stop_gradient(x), ids, count))
-    return jnp.where(top == -jnp.inf, 0, top)
+    if core.floating(x):
+        return jnp.where(top == -jnp.inf, 0, top)
+    rows = jax.ops.segment_sum(jnp.ones(jnp.shape(ids), jnp.int32), ids, count)
+    return jnp.where(_over(rows > 0, x), top, jnp.zeros((), top.dtype))
+
+
+def _wide(x):
+    return core.at_least_float32(x)
 
 
 def _over(rows, x):

@@ -225,7 +225,7 @@ def kl_sparsity(rate: float, weight: float = 1.0) -> Callable:
     _weight(weight, "kl_sparsity")
 
     def penalty(encode, x):
-        code = encode(x)
+        code = core.at_least_float32(encode(x))
         mean = code.mean(tuple(range(code.ndim - 1)))
         active = rate * (math.log(rate) - jnp.log(mean))
         idle = (1 - rate) * (math.log1p(-rate) - jnp.log1p(-mean))
@@ -245,7 +245,7 @@ def l1_sparsity(weight: float) -> Callable:
     2.0
     """
     _weight(weight, "l1_sparsity")
-    return lambda encode, x: weight * jnp.abs(encode(x)).sum() / x.shape[0]
+    return lambda encode, x: weight * jnp.abs(core.at_least_float32(encode(x))).sum() / x.shape[0]
 
 
 def contraction(weight: float) -> Callable:
@@ -295,7 +295,7 @@ def jacobian_norm(function: Callable, x: jax.Array) -> jax.Array:
     def along(unit):
         row = unit.reshape(1, *like.shape[1:])
         slope = derive(jnp.broadcast_to(row, like.shape))
-        return jnp.square(slope).sum(tuple(range(1, slope.ndim)))
+        return jnp.square(core.at_least_float32(slope)).sum(tuple(range(1, slope.ndim)))
 
     return jax.vmap(along)(jnp.eye(n, dtype=like.dtype)).sum(axis=0)
 

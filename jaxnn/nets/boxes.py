@@ -13,6 +13,7 @@ import numpy as np
 from jax import export
 
 from jaxnn import core
+from jaxnn.checks import check_number
 
 EPSILON = 1e-9
 
@@ -108,7 +109,8 @@ def pairwise_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     """How far each box of a overlaps each of b: the area of both over the area of either.
 
     Args:
-      a, b: boxes [..., n, 4] and [..., m, 4]; y is [..., n, m], from 0 to 1.
+      a, b: boxes [..., n, 4] and [..., m, 4]; y is [..., n, m], from 0 to 1, in float32 at least,
+        since areas overflow half precision. Boxes without a finite area overlap none.
 
     Raises:
       ValueError: for what are no boxes.
@@ -117,7 +119,7 @@ def pairwise_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     >>> nn.pairwise_iou(jnp.array([[0.0, 0, 2, 2]]), jnp.array([[1.0, 0, 3, 2]])).round(3).tolist()
     [[0.3330000042915344]]
     """
-    a, b = (_boxes(each, "pairwise_iou") for each in (a, b))
+    a, b = core.at_least_float32([_boxes(each, "pairwise_iou") for each in (a, b)])
     return _overlap(a[..., :, None, :], b[..., None, :, :])[0]
 
 
@@ -128,7 +130,7 @@ def generalized_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     how far they are from it, so that 1 - giou is a loss.
 
     Args:
-      a, b: boxes [..., 4] of one shape; y is [...].
+      a, b: boxes [..., 4] of one shape; y is [...], in float32 at least.
 
     Raises:
       ValueError: for other shapes.
@@ -140,10 +142,12 @@ def generalized_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     -0.5
     """
     core.same(_boxes(a, "generalized_iou"), b, "generalized_iou takes boxes of one shape")
+    a, b = core.at_least_float32((a, b))
     iou, either = _overlap(a, b)
     low, high = jnp.minimum(a[..., :2], b[..., :2]), jnp.maximum(a[..., 2:], b[..., 2:])
     hull = jnp.prod(high - low, axis=-1)
-    return iou - (hull - either) / jnp.maximum(hull, EPSILON)
+    some = hull > 0
+    return iou - jnp.where(some, (hull - either) / jnp.where(some, hull, 1), 0)
 
 
 def _overlap(a, b):
@@ -152,7 +156,8 @@ def _overlap(a, b):
     both = jnp.prod(jnp.maximum(high - low, 0), axis=-1)
     area = [jnp.prod(each[..., 2:] - each[..., :2], axis=-1) for each in (a, b)]
     either = area[0] + area[1] - both
-    return both / jnp.maximum(either, EPSILON), either
+    some = (either > 0) & jnp.isfinite(either)
+    return jnp.where(some, both / jnp.where(some, either, 1), 0), either
 
 
 def _boxes(x: Any, title: str) -> Any:
@@ -164,15 +169,18 @@ def _boxes(x: Any, title: str) -> Any:
 # Selection
 
 
-def non_maximum_suppression(boxes: jax.Array, scores: jax.Array, iou: float = 0.5) -> jax.Array:
+def non_maximum_suppression(
+    boxes: jax.Array, scores: jax.Array, iou: float = 0.5, *, labels: jax.Array | None = None
+) -> jax.Array:
     """Which boxes are kept: from the best on, each that no better kept one overlaps too far.
 
     Shapes are fixed, so that it runs under `jax.jit` and `jax.vmap`.
 
     Args:
-      boxes: floats [n, 4].
+      boxes: floats [n, 4]; there may be none.
       scores: floats [n]; boxes of no positive score are not kept.
-      iou: the overlap from which on the worse of two goes, in [0, 1].
+      iou: the overlap beyond which the worse of two goes, in [0, 1]; one of exactly that stays.
+      labels: integers [n]; boxes of two labels do not drive out each other.
 
     Returns:
       Booleans [n].
@@ -185,16 +193,25 @@ def non_maximum_suppression(boxes: jax.Array, scores: jax.Array, iou: float = 0.
     >>> nn.non_maximum_suppression(boxes, jnp.array([0.5, 0.9, 0.2])).tolist()
     [False, True, True]
     """
-    if not 0 <= iou <= 1:
-        raise ValueError(f"non_maximum_suppression: iou must be in [0, 1], got {iou!r}.")
+    check_number(iou, "non_maximum_suppression: iou", least=0, most=1)
+    _boxes(boxes, "non_maximum_suppression")
     if boxes.ndim != 2 or scores.shape != boxes.shape[:1]:
         raise ValueError(
             f"non_maximum_suppression takes boxes [n, 4] and scores [n], got "
             f"{core.describe((boxes, scores))}: map it over a batch with jax.vmap."
         )
+    if labels is not None and labels.shape != scores.shape:
+        raise ValueError(
+            f"non_maximum_suppression takes labels [n], got {core.describe(labels)} for "
+            f"{core.describe(scores)}."
+        )
+    if not boxes.shape[0]:
+        return jnp.zeros(0, bool)
     order = jnp.argsort(-scores)
     sorted_ = boxes[order]
-    close = pairwise_iou(sorted_, sorted_) >= iou
+    close = pairwise_iou(sorted_, sorted_) > iou
+    if labels is not None:
+        close &= labels[order][:, None] == labels[order][None]
     place = jnp.arange(boxes.shape[0])
 
     def visit(i, kept):

@@ -20,6 +20,7 @@ from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers import window
 from jaxnn.layers.conv import conv
+from jaxnn.layers.distance import root
 
 SMALL = jax.nn.initializers.normal(0.1)  # as in the authors' program
 
@@ -33,9 +34,7 @@ def capsule_lengths(x: jax.Array) -> jax.Array:
     >>> nn.capsule_lengths(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [5.0, 0.0]
     """
-    square = jnp.sum(core.features(x, "capsule_lengths") ** 2, axis=-1)
-    some = square > 0
-    return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1)), 0)
+    return _length(core.features(x, "capsule_lengths")).astype(x.dtype)
 
 
 def squash(x: jax.Array) -> jax.Array:
@@ -48,8 +47,16 @@ def squash(x: jax.Array) -> jax.Array:
     >>> nn.squash(jnp.array([0.0, 1.0])).tolist()
     [0.0, 0.5]
     """
-    length = capsule_lengths(x)
-    return x * (length / (1 + length**2))[..., None]
+    length = _length(core.features(x, "squash"))
+    # The same as length / (1 + length^2), and finite where the square is not.
+    share = 1 / (length + 1 / jnp.where(length == 0, 1, length))
+    share = jnp.where(length == 0, 0, share)
+    return (x.astype(share.dtype) * share[..., None]).astype(x.dtype)
+
+
+def _length(x: jax.Array) -> jax.Array:
+    """The length in float32 at least, in which squares of half precision do not overflow."""
+    return root(jnp.sum(jnp.square(core.at_least_float32(x)), axis=-1))
 
 
 def primary_capsules(
@@ -287,6 +294,7 @@ def margin_loss(
     >>> f"{nn.margin_loss(jnp.array([[0.9, 0.3]]), jnp.array([0])):.3f}"
     '0.020'
     """
+    lengths = core.at_least_float32(lengths)
     there = present(lengths, labels, "margin_loss")
     long = there * jax.nn.relu(m_plus - lengths) ** 2
     short = (1 - there) * jax.nn.relu(lengths - m_minus) ** 2

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.layers.distance import at_least_float32, nearest, squared_distances
+from jaxnn.layers.distance import nearest, squared_distances
 
 
 class Clusters(NamedTuple):
@@ -70,8 +70,7 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
     [0.5, 10.5]
     """
     k = _enough(x, k, "kmeans")
-    (x,) = at_least_float32(x)
-    return _kmeans(key, x, k, core.count(steps, "kmeans: steps"))
+    return _kmeans(key, core.at_least_float32(x), k, core.count(steps, "kmeans: steps"))
 
 
 @partial(jax.jit, static_argnums=(2, 3))

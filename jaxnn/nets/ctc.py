@@ -207,7 +207,7 @@ def ctc_align(
 
     Args:
       logits: [batch, time, classes].
-      labels: int [batch, most], zeros after the last label.
+      labels: int [batch, most], zeros or negative numbers after the last label.
       lengths: int [batch], steps that count; all by default.
 
     Returns:
@@ -226,7 +226,8 @@ def ctc_align(
     [[-1, 0, 0, -1, 1, 2]]
     """
     logits, mask = _steps(logits, lengths, "ctc_align")
-    _labels(labels, logits.shape[0], "ctc_align")
+    _labels(labels, logits.shape[0], "ctc_align", logits.shape[2])
+    labels = jnp.maximum(labels, 0)
     states = 2 * labels.shape[1] + 1  # a blank before each label, and one after the last
     which = jnp.arange(states)
 
@@ -240,7 +241,7 @@ def ctc_align(
             from_before = jnp.pad(score, (1, 0), constant_values=NEVER)[:-1]
             from_two = jnp.pad(score, (2, 0), constant_values=NEVER)[:-2]
             ways = jnp.stack([score, from_before, jnp.where(skips, from_two, NEVER)])
-            after = ways.max(axis=0) + chance[said]
+            after = ways.max(axis=0) + chance.at[said].get(mode="fill", fill_value=NEVER)
             back = jnp.where(there, jnp.argmax(ways, axis=0), 0).astype(jnp.int32)
             return jnp.where(there, after, score), back
 
@@ -270,7 +271,7 @@ def edit_distance(guess: jax.Array, truth: jax.Array) -> jax.Array:
     (truth != 0).sum().
 
     Args:
-      guess, truth: int [batch, n] and [batch, m], zeros after the last label.
+      guess, truth: int [batch, n] and [batch, m], zeros or negative numbers after the last label.
 
     Returns:
       int32 [batch].
@@ -286,6 +287,7 @@ def edit_distance(guess: jax.Array, truth: jax.Array) -> jax.Array:
     """
     _labels(guess, guess.shape[0], "edit_distance")
     _labels(truth, guess.shape[0], "edit_distance")
+    guess, truth = (jnp.maximum(labels, 0) for labels in (guess, truth))
     places = jnp.arange(truth.shape[1] + 1, dtype=jnp.int32)
 
     def row(guess, truth):
@@ -319,12 +321,22 @@ def _steps(logits: Any, lengths: Any, title: str) -> tuple[jax.Array, jax.Array]
     return logits, length_mask(lengths, time)
 
 
-def _labels(labels: Any, rows: int, title: str) -> None:
+def _labels(labels: Any, rows: int, title: str, classes: int | None = None) -> None:
+    """Raises where labels are not [batch, most], where one is no class, or follows padding."""
     if not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
         raise TypeError(f"{title} takes integer labels, got {core.describe(labels)}.")
     if jnp.ndim(labels) != 2 or labels.shape[0] != rows:
         raise ValueError(
             f"{title} takes labels [batch, most] of {rows} rows, got {core.describe(labels)}."
+        )
+    if isinstance(labels, jax.core.Tracer):
+        return
+    values = np.asarray(labels)
+    if classes is not None and (values >= classes).any():
+        raise ValueError(f"{title}: {values.max()} is no label of {classes} classes.")
+    if ((values[:, :-1] <= 0) & (values[:, 1:] > 0)).any():
+        raise ValueError(
+            f"{title}: a label follows padding: zeros, or negative numbers, come after the last."
         )
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import export
 
 from jaxnn import core
+from jaxnn.checks import check_number
 from jaxnn.core import Layer
 from jaxnn.flow import serial, wire
 from jaxnn.layers.conv import conv
@@ -27,7 +28,8 @@ class Prediction(NamedTuple):
     """What a detector says at every place of its map.
 
     heat: logits [batch, rows, columns, classes] of there being the middle of such an object.
-    boxes: [batch, rows, columns, 4] in pixels of the picture, (left, top, right, bottom).
+    boxes: [batch, rows, columns, 4] in pixels of the picture, (left, top, right, bottom), in
+      float32 at least: bfloat16 counts pixels to 256.
     """
 
     heat: jax.Array
@@ -85,8 +87,9 @@ def detector(
                 "must be the same whole number of times smaller along both sides."
             )
         stride = sides[0][0]
-        middle = _middles(h.shape[1:3], stride, h.dtype)
-        d = stride * jax.nn.softplus(f.reach(h))
+        middle = _middles(h.shape[1:3], stride)
+        d = stride * jax.nn.softplus(core.at_least_float32(f.reach(h)))
+        middle = middle.astype(d.dtype)
         boxes = jnp.concatenate([middle - d[..., :2], middle + d[..., 2:]], axis=-1)
         return Prediction(f.heat(h), boxes)
 
@@ -133,6 +136,7 @@ def detection_loss(
             f"{objects.boxes.shape[0]} pictures: give those of the same batch."
         )
     objects = Objects(*map(jnp.asarray, objects))
+    heat, boxes = core.at_least_float32((heat, boxes))
     gaussian, centre = _gaussians(objects, heat.shape[1:3], size, heat.dtype)
     there = objects.mask.astype(heat.dtype)
     own = jax.nn.one_hot(objects.labels, heat.shape[-1], dtype=heat.dtype) * there[..., None]
@@ -168,7 +172,7 @@ def focal_loss(
       peak: floats or booleans [...], true where an object's middle is.
 
     Returns:
-      Floats [...], one for each logit.
+      Floats [...], one for each logit, in float32 at least.
 
     Raises:
       ValueError: for shapes that differ.
@@ -184,9 +188,13 @@ def focal_loss(
             f"focal_loss takes logits, wanted heat and peaks of one shape, got "
             f"{core.describe((logits, wanted, peak))}."
         )
-    p = jax.nn.sigmoid(logits)
-    there = (1 - p) ** focus * jax.nn.log_sigmoid(logits)
-    elsewhere = (1 - wanted) ** fade * p**focus * jax.nn.log_sigmoid(-logits)
+    check_number(focus, "focal_loss: focus", least=0)
+    check_number(fade, "focal_loss: fade", least=0)
+    logits, wanted = core.at_least_float32((logits, wanted))
+    # Powers of p as exp(focus log p): the slope of p^focus is infinite at a p that rounds to 0.
+    yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    there = jnp.exp(focus * no) * yes
+    elsewhere = (1 - wanted) ** fade * jnp.exp(focus * yes) * no
     return -jnp.where(peak.astype(bool), there, elsewhere)
 
 
@@ -219,17 +227,15 @@ def detect(prediction: Prediction, *, most: int = 100, iou: float = 0.5) -> Obje
     labels = (index % classes).astype(jnp.int32)
     every = prediction.boxes.reshape(batch, rows * columns, 4)
     boxes = jnp.take_along_axis(every, (index // classes)[..., None], axis=1)
-    # Each class in a plane of its own: there the boxes of two classes do not meet.
-    wide = core.param_dtype(boxes)
-    reach = jnp.max(jnp.abs(boxes), axis=(1, 2), keepdims=True).astype(wide) * 2 + 1
-    apart = boxes.astype(wide) + reach * labels[..., None].astype(wide)
-    kept = jax.vmap(lambda b, s: non_maximum_suppression(b, s, iou))(apart, scores)
+    kept = jax.vmap(lambda b, s, c: non_maximum_suppression(b, s, iou, labels=c))(
+        boxes, scores, labels
+    )
     return Objects(boxes, labels, jnp.where(kept, scores, jnp.zeros((), scores.dtype)))
 
 
-def _middles(places: tuple[int, ...], stride: int, dtype: Any) -> jax.Array:
-    """The middle (x, y) of each place of a map, in pixels [1, rows, columns, 2]."""
-    y, x = ((jnp.arange(n, dtype=dtype) + 0.5) * stride for n in places)
+def _middles(places: tuple[int, ...], stride: int) -> jax.Array:
+    """The middle (x, y) of each place of a map, in pixels float32 [1, rows, columns, 2]."""
+    y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) * stride for n in places)
     return jnp.stack(jnp.meshgrid(x, y), axis=-1)[None]
 
 
@@ -239,6 +245,6 @@ def _gaussians(objects: Objects, places: tuple[int, ...], size: tuple[int, int],
     low, high = (objects.boxes[..., i : i + 2].astype(dtype) / stride for i in (0, 2))
     centre = jnp.floor((low + high) / 2)[:, None, None]
     spread = jnp.maximum(SPREAD * (high - low), 0.3)[:, None, None]
-    at = _middles(places, 1, dtype)[:, :, :, None] - 0.5
+    at = _middles(places, 1).astype(dtype)[:, :, :, None] - 0.5
     away = jnp.square((at - centre) / spread).sum(-1)
     return jnp.exp(-away / 2), (jnp.abs(at - centre).max(-1) < 0.5).astype(dtype)

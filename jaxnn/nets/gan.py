@@ -26,27 +26,35 @@ class Game(NamedTuple):
     generator: Callable[[jax.Array], jax.Array]
 
 
+def _in_float32(discriminator: Callable, generator: Callable) -> Game:
+    """A game whose means and squares are made in float32 at least."""
+    return Game(
+        lambda real, fake: discriminator(*core.at_least_float32((real, fake))),
+        lambda fake: generator(core.at_least_float32(fake)),
+    )
+
+
 # mean softplus(-real) + mean softplus(fake), mean softplus(-fake): each the cross entropy of what
 # it wishes to hear (Goodfellow et al., 2014, with the generator's loss that does not saturate).
-non_saturating = Game(
+non_saturating = _in_float32(
     lambda real, fake: jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake)),
     lambda fake: jnp.mean(jax.nn.softplus(-fake)),
 )
 # mean max(0, 1 - real) + mean max(0, 1 + fake), -mean fake (Lim and Ye, Geometric GAN, 2017).
-hinge = Game(
+hinge = _in_float32(
     lambda real, fake: jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake)),
     lambda fake: -jnp.mean(fake),
 )
 # (mean (real - 1)^2 + mean fake^2) / 2, mean (fake - 1)^2 / 2 (Mao et al., Least squares generative
 # adversarial networks, 2017).
-least_squares = Game(
+least_squares = _in_float32(
     lambda real, fake: (jnp.mean(jnp.square(real - 1)) + jnp.mean(jnp.square(fake))) / 2,
     lambda fake: jnp.mean(jnp.square(fake - 1)) / 2,
 )
 # mean fake - mean real, -mean fake: the distance of the two distributions, for a critic whose slope
 # is bounded, by a gradient penalty or a spectral norm (Arjovsky, Chintala and Bottou, Wasserstein
 # generative adversarial networks, 2017).
-wasserstein = Game(
+wasserstein = _in_float32(
     lambda real, fake: jnp.mean(fake) - jnp.mean(real),
     lambda fake: -jnp.mean(fake),
 )
@@ -76,7 +84,7 @@ def gradient_penalty(
     Array(4., dtype=float32)
     """
     core.same(real, fake, "gradient_penalty takes real and fake rows of one shape")
-    share = jax.random.uniform(key, (len(real), *(1,) * (real.ndim - 1)), real.dtype)
+    share = jax.random.uniform(key, (real.shape[0], *(1,) * (real.ndim - 1)), real.dtype)
     square = _squared_slope(critic, fake + share * (real - fake))
     # A root has no finite slope at 0, where a critic is flat.
     slope = jnp.sqrt(jnp.maximum(square, jnp.finfo(square.dtype).tiny))
@@ -102,7 +110,7 @@ def r1(critic: Callable, real: jax.Array) -> jax.Array:
 
 def _squared_slope(critic: Callable, x: jax.Array) -> jax.Array:
     gradient = jax.grad(lambda x: jnp.sum(critic(x)))(x)
-    return jnp.sum(jnp.square(gradient), tuple(range(1, x.ndim)))
+    return jnp.sum(jnp.square(core.at_least_float32(gradient)), tuple(range(1, x.ndim)))
 
 
 # The two losses of a generator from noise
@@ -164,7 +172,7 @@ def losses(
         given = (both, *twice) if labels else both
         noise = branch(key, 2)
         logits, after = discriminator.apply(params, state, given, key=noise, train=train)
-        logits = logits[: len(real)], logits[len(real) :]
+        logits = logits[: real.shape[0]], logits[real.shape[0] :]
         value = game.discriminator(*logits)
         metrics = {"real": jnp.mean(logits[0]), "fake": jnp.mean(logits[1])}
         if penalty is not None:

@@ -98,7 +98,8 @@ def graph(nodes: Any, senders: Any, receivers: Any, edges: Any = (), globals: An
 def undirected(x: Graph) -> Graph:
     """One graph with each edge both ways, without edges given twice or from a node to itself.
 
-    Of edges given twice the features of the first are kept; on the host.
+    Edges are sorted by receiver, then by sender. Of edges given twice the features of the first are
+    kept; on the host.
 
     >>> import numpy as np, jaxnn as nn
     >>> both = nn.undirected(nn.graph(np.ones((3, 1)), [0, 1, 1, 2], [1, 0, 2, 2]))
@@ -106,8 +107,12 @@ def undirected(x: Graph) -> Graph:
     ([1, 0, 2, 1], [0, 1, 1, 2])
     """
     ends = np.concatenate([[x.senders, x.receivers], [x.receivers, x.senders]], axis=1)
-    first = np.unique(ends[1] * max(len(x.nodes), 1) + ends[0], return_index=True)[1]
-    first = first[ends[0, first] != ends[1, first]]
+    # Sorted by receiver, then by sender, and stably, so that the first of equal ones comes first.
+    order = np.lexsort((ends[0], ends[1]))
+    placed = ends[:, order]
+    new = np.ones(len(order), bool)
+    new[1:] = (placed[:, 1:] != placed[:, :-1]).any(axis=0)
+    first = order[new & (placed[0] != placed[1])]
     edges = np.concatenate([x.edges, x.edges])[first] if held(x.edges) else ()
     sizes = np.array([[len(x.nodes), len(first)]], np.int32)
     return x._replace(edges=edges, senders=ends[0, first], receivers=ends[1, first], sizes=sizes)

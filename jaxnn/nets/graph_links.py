@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from jaxnn import core
+from jaxnn.checks import check_labels
 from jaxnn.layers.segment import take
 from jaxnn.nets.graph_data import Graph, held
 
@@ -34,10 +35,13 @@ def sample_neighbours(
 
     Returns:
       (graph, node): the graph, with the seeds as the first k nodes; int32 [n], the node of x that
-      each is, and the nodes of x where there is none. Edges that are not there are left over.
+      each is, and the number of nodes of x where there is none. Nodes and edges that are not there
+      come last and are left over.
 
     Raises:
-      ValueError: for counts that are less than 1.
+      TypeError: for seeds that are not integers.
+      ValueError: for counts that are less than 1, seeds that are no nodes, and edges that are not
+        sorted by receiver; under `jax.jit`, where edges are not seen, such an edge is not drawn.
 
     (Hamilton, Ying and Leskovec, 2017, section 3.1; the draw is systematic sampling: Madow, On the
     theory of systematic sampling, 1949.)
@@ -48,7 +52,12 @@ def sample_neighbours(
     >>> some.nodes.shape, some.receivers.tolist()
     ((3, 1), [0, 0])
     """
-    x, n = jax.tree.map(jnp.asarray, x), len(x.nodes)
+    x, n = jax.tree.map(jnp.asarray, x), x.nodes.shape[0]
+    check_labels(jnp.asarray(seeds), n, "sample_neighbours: seeds")
+    if not core.traced(x.receivers) and bool((x.receivers[1:] < x.receivers[:-1]).any()):
+        raise ValueError(
+            "sample_neighbours takes edges sorted by receiver: give nn.by_receiver(graph)."
+        )
     starts = jnp.searchsorted(x.receivers, jnp.arange(n + 1), side="left").astype(jnp.int32)
     level = jnp.asarray(seeds).astype(jnp.int32)
     nodes, edges, receivers, first = [level], [], [], 0
@@ -61,8 +70,9 @@ def sample_neighbours(
         start = jax.random.uniform(core.branch(key, i), (len(level), 1)) * spacing
         place = jnp.arange(count, dtype=jnp.int32)[None]
         place = jnp.where((degree <= count)[:, None], place, (start + place * spacing).astype(int))
-        there = place < degree[:, None]
-        edge = jnp.where(there, begin[:, None] + place, len(x.senders)).reshape(-1)
+        edge = begin[:, None] + place
+        there = (place < degree[:, None]) & (_at(x.receivers, edge) == level[:, None])
+        edge = jnp.where(there, edge, len(x.senders)).reshape(-1)
         parents = jnp.arange(first, first + len(level), dtype=jnp.int32)
         parents = jnp.where(there, parents[:, None], -1).reshape(-1)
         first += len(level)
@@ -71,10 +81,26 @@ def sample_neighbours(
     node, edge, receiver = (jnp.concatenate(each) for each in (nodes, edges, receivers))
     size = len(node)
     sender = len(seeds) + jnp.arange(len(edge), dtype=jnp.int32)
-    sender, receiver = (jnp.where(receiver < 0, size, each) for each in (sender, receiver))
+    # What is there comes first, in its order, so that the rest counts for nothing anywhere.
+    by_node = jnp.argsort(node >= n, stable=True)
+    by_edge = jnp.argsort(receiver < 0, stable=True)
+    moved = jnp.zeros(size, jnp.int32).at[by_node].set(jnp.arange(size, dtype=jnp.int32))
+    absent = receiver < 0
+    sender, receiver = (
+        jnp.where(absent, size, moved[jnp.clip(each, 0, size - 1)])[by_edge]
+        for each in (sender, receiver)
+    )
+    node, edge = node[by_node], edge[by_edge]
     kept = take(x.edges, edge) if held(x.edges) else ()
-    sizes = jnp.array([[size, len(edge)]], jnp.int32)
+    sizes = jnp.stack([(node < n).sum(), (~absent).sum()]).astype(jnp.int32)[None]
     return Graph(take(x.nodes, node), kept, sender, receiver, x.globals, sizes), node
+
+
+def _at(x: jax.Array, index: jax.Array) -> jax.Array:
+    """Integers by their place, -1 for a place that is none."""
+    if not x.shape[0]:
+        return jnp.full(index.shape, -1, x.dtype)
+    return x.at[index].get(mode="fill", fill_value=-1)
 
 
 def by_receiver(x: Graph) -> Graph:
@@ -94,10 +120,13 @@ def by_receiver(x: Graph) -> Graph:
 
 
 def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.ndarray]:
-    """An undirected graph without a share of its links, and those; on the host.
+    """A graph without a share of its links, and those; on the host.
+
+    A link is a pair of different nodes, whichever way its edges run and however often they are
+    given: all of them are held out together, and all other edges stay as they are.
 
     Args:
-      x: one graph with each edge both ways, as `undirected` makes it; edges without features.
+      x: one graph; edges without features.
       share: of the links, in (0, 1).
       seed: which.
 
@@ -118,12 +147,14 @@ def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.nda
     if held(x.edges):
         raise ValueError("hold_out_links takes edges without features.")
     ends = np.stack([x.senders, x.receivers], axis=1)
-    links = ends[ends[:, 0] < ends[:, 1]]
-    order = np.random.default_rng(seed).permutation(len(links))
-    taken, left = np.split(links[order], [round(share * len(links))])
-    senders, receivers = np.concatenate([left, left[:, ::-1]]).T
+    links, link = np.unique(np.sort(ends, axis=1), axis=0, return_inverse=True)
+    between = np.flatnonzero(links[:, 0] < links[:, 1])
+    order = np.random.default_rng(seed).permutation(between)
+    out = np.zeros(len(links), bool)
+    out[order[: round(share * len(between))]] = True
+    senders, receivers = ends[~out[link.reshape(-1)]].T
     sizes = np.array([[len(x.nodes), len(senders)]], np.int32)
-    return x._replace(senders=senders, receivers=receivers, sizes=sizes), taken
+    return x._replace(senders=senders, receivers=receivers, sizes=sizes), links[out]
 
 
 def negative_links(key: jax.Array, x: Graph, n: int) -> jax.Array:
@@ -134,12 +165,18 @@ def negative_links(key: jax.Array, x: Graph, n: int) -> jax.Array:
     Returns:
       int32 [n, 2].
 
+    Raises:
+      ValueError: for a graph of fewer than two nodes, which has no pair.
+
     >>> import jax, numpy as np, jaxnn as nn
     >>> path = nn.graph(np.ones((3, 1)), [0, 1], [1, 2])
     >>> nn.negative_links(jax.random.key(0), path, 8).shape
     (8, 2)
     """
-    nodes = len(x.nodes)
+    n = core.count(n, "negative_links: n", 0)
+    nodes = jnp.asarray(x.sizes)[:, 0].sum()  # without those that are left over
+    if x.nodes.shape[0] < 2 or (not core.traced(nodes) and int(nodes) < 2):
+        raise ValueError("negative_links takes a graph of two nodes at least: one has no pair.")
     first = jax.random.randint(core.branch(key, 0), (n,), 0, nodes)
     step = jax.random.randint(core.branch(key, 1), (n,), 1, nodes)
     return jnp.stack([first, (first + step) % nodes], axis=1)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxnn.core import Layer, branch, count, describe, features, param_dtype, weights
@@ -97,11 +98,19 @@ def edge_conditioned(
         if not told_of:
             raise ValueError("edge_conditioned takes edges [m, features], got a graph without.")
         k = told_of[0] if body is None else f.body(told_of[0])
-        # Nodes first, once each, and then their parts weighed along the edges.
-        sent = take(f.matrix((x.nodes, k)), x.senders)
-        k = concatenate((k, jnp.ones_like(k[:, :1])))
-        told = reduce((sent * k[:, :, None]).sum(1), x.receivers, len(x.nodes))
-        return x._replace(nodes=f.own(x.nodes) + told)
+        # Nodes first, once each, and then their parts weighed along the edges, one k after another:
+        # all at once they would take the memory of [edges, k, width].
+        parts = jnp.moveaxis(f.matrix((x.nodes, k)), 1, 0)
+        shares = concatenate((k, jnp.ones_like(k[:, :1]))).T
+
+        @jax.checkpoint
+        def add(total, part):
+            nodes, share = part
+            return total + take(nodes, x.senders) * share[:, None], None
+
+        empty = jnp.zeros((k.shape[0], width), parts.dtype)
+        told, _ = jax.lax.scan(add, empty, (parts, shares))
+        return x._replace(nodes=f.own(x.nodes) + reduce(told, x.receivers, x.nodes.shape[0]))
 
     children = {} if body is None else {"body": body}
     own = dense(width, w_init=w_init)

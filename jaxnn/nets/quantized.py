@@ -101,15 +101,19 @@ def vector_quantizer(
         chosen = book[index]
         rest = tuple(range(1, z.ndim))
         stop = jax.lax.stop_gradient
-        commitment = jnp.square(z - stop(chosen)).mean(rest)
+        commitment = _mean_square(z - stop(chosen), rest)
         pulled = jnp.zeros_like(commitment)
         if decay is None:
-            pulled = jnp.square(stop(z) - chosen).mean(rest)
+            pulled = _mean_square(stop(z) - chosen, rest)
         elif core.flag(train):
             state = _followed(state, stop(z), index, decay)
         return Quantized(z + stop(chosen - z), index, commitment, pulled), state
 
     return Layer(init, apply)
+
+
+def _mean_square(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    return jnp.square(core.at_least_float32(x)).mean(axes).astype(x.dtype)
 
 
 def _followed(state: dict, z: jax.Array, index: jax.Array, decay: float) -> dict:

@@ -15,7 +15,7 @@ from jax import export
 from jaxnn import core
 from jaxnn.checks import check_choice
 from jaxnn.core import Layer
-from jaxnn.layers.distance import at_least_float32, root
+from jaxnn.layers.distance import root
 from jaxnn.nets.som_grid import (
     Grid,
     asymptotic_decay,
@@ -214,7 +214,7 @@ def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean"
                 f"{core.describe(weights)} and {core.describe(x)}."
             )
     there = ~jnp.isnan(x)[:, None]
-    weights, x = at_least_float32(weights, x)
+    weights, x = core.at_least_float32((weights, x))
     x, weights = x[:, None], weights[None]
     if distance == "cosine":
         own, sizes = (

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_labels
 
 MEMBRANES = "mean", "max", "each"
 
@@ -85,8 +86,7 @@ def membrane_loss(membrane: jax.Array, labels: jax.Array, *, over: str = "mean")
     >>> nn.membrane_loss(jnp.zeros((1, 3, 2)), jnp.array([0]), over="each")
     Array([0.6931472], dtype=float32)
     """
-    if over not in MEMBRANES:
-        raise ValueError(f"membrane_loss: over is one of {', '.join(MEMBRANES)}, got {over!r}.")
+    check_choice(over, "membrane_loss: over", MEMBRANES)
     y = _told(membrane, labels, "membrane_loss")
     entropy = optax.softmax_cross_entropy_with_integer_labels
     if over == "each":
@@ -165,9 +165,9 @@ def spike_penalty(spikes: Any, *, most: float = 0.0, least: float = 0.0) -> jax.
     for bound in (most, least):
         if not 0 <= bound <= 1:
             raise ValueError(f"spike_penalty: bounds are spikes a step, in [0, 1], got {bound!r}.")
-    total = jnp.zeros((), core.float_dtype(spikes))
+    total = jnp.zeros((), core.param_dtype(spikes))
     for leaf in jax.tree.leaves(spikes):
-        rate = _steps(leaf, "spike_penalty").mean(axis=1)
+        rate = core.at_least_float32(_steps(leaf, "spike_penalty")).mean(axis=1)
         over, under = jnp.maximum(rate - most, 0), jnp.maximum(least - rate, 0)
         total = total + jnp.mean(jnp.square(over) + jnp.square(under))
     return total
@@ -190,4 +190,5 @@ def _told(y: Any, labels: Any, title: str) -> Any:
             f"{title} takes [batch, time, classes] and labels int [batch], got "
             f"{core.describe(y)} and {core.describe(labels)}."
         )
-    return y
+    check_labels(labels, y.shape[-1], title)
+    return core.at_least_float32(y)

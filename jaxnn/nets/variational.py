@@ -99,8 +99,8 @@ def kl_divergence(latent: Latent) -> jax.Array:
     >>> nn.kl_divergence(nn.Latent(jnp.array([[1.0, 2.0]]), jnp.zeros((1, 2)), (), ())).tolist()
     [2.5]
     """
-    variance = jnp.exp(latent.log_variance)
-    return jnp.sum(variance + latent.mean**2 - 1 - latent.log_variance, axis=-1) / 2
+    mean, log_variance = core.at_least_float32((latent.mean, latent.log_variance))
+    return jnp.sum(jnp.exp(log_variance) + mean**2 - 1 - log_variance, axis=-1) / 2
 
 
 def elbo(x: jax.Array, latent: Latent, log_likelihood: Callable, beta: float = 1.0) -> jax.Array:
@@ -137,10 +137,12 @@ def importance_bound(x: jax.Array, latent: Latent, log_likelihood: Callable) -> 
 
     (Burda, Grosse and Salakhutdinov, Importance weighted autoencoders, 2015.)
     """
-    log_variance = latent.log_variance[:, None]
-    noise = (latent.code - latent.mean[:, None]) * jnp.exp(-log_variance / 2)
+    moments = latent.mean, latent.log_variance, latent.code
+    mean, log_variance, code = core.at_least_float32(moments)
+    log_variance = log_variance[:, None]
+    noise = (code - mean[:, None]) * jnp.exp(-log_variance / 2)
     # The constants of both normals cancel.
-    prior = -jnp.sum(latent.code**2, axis=-1) / 2
+    prior = -jnp.sum(code**2, axis=-1) / 2
     posterior = -jnp.sum(noise**2 + log_variance, axis=-1) / 2
     log_weights = log_likelihood(latent.output, x) + prior - posterior
     return jax.nn.logsumexp(log_weights, axis=1) - math.log(log_weights.shape[1])
@@ -164,6 +166,7 @@ def bernoulli_log_likelihood(logits: jax.Array, x: jax.Array) -> jax.Array:
     >>> f"{y[0, 0]:.3f}"
     '-1.386'
     """
+    logits = core.at_least_float32(logits)
     return _total(-optax.sigmoid_binary_cross_entropy(logits, _matched(logits, x, "bernoulli")))
 
 
@@ -188,6 +191,7 @@ def gaussian_log_likelihood(stddev: float) -> Callable:
         raise ValueError(f"gaussian_log_likelihood: stddev must be positive, got {stddev!r}.")
 
     def log_likelihood(mean, x):
+        mean = core.at_least_float32(mean)
         deviation = (_matched(mean, x, "gaussian") - mean) / stddev
         return _total(-(deviation**2 + (LOG_2PI + 2 * math.log(stddev))) / 2)
 
@@ -259,7 +263,7 @@ def _matched(output: jax.Array, x: jax.Array, title: str) -> jax.Array:
             f"{title}_log_likelihood takes [batch, samples, ...] and x [batch, ...] of one shape, "
             f"got {core.describe(output)} and {core.describe(x)}."
         )
-    return jnp.broadcast_to(x[:, None], output.shape)
+    return jnp.broadcast_to(core.at_least_float32(x)[:, None], output.shape)
 
 
 def _total(terms: jax.Array) -> jax.Array:
