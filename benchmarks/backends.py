@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks import chart as charts
 from benchmarks import networks, timing, ways
 from benchmarks.ways import Case
+from jaxnn.checks import install
 from jaxnn.training import planning
 
 SMALL, LARGE = Case((16, 64, 64, 1), 32, 4096), Case((784, 512, 512, 10), 128, 4096)
@@ -34,7 +35,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.25}  # of how far params moved from their start
 CHECKED = 5  # steps until the ways are compared
 SIZES = {"cpu": (512, 1024, 1536), "gpu": (2048, 4096, 8192), "tpu": (2048, 4096, 8192)}  # matmuls
-INSTALL = {"gpu": "pip install 'jaxnn[cuda]'", "tpu": "pip install 'jaxnn[tpu]'"}
+INSTALL = {"gpu": install("cuda"), "tpu": install("tpu")}
 COMPILERS = {"gpu": ("cuda", "h100"), "tpu": ("tpu", "v5e:2x2")}
 
 

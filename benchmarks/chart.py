@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxnn.checks import install
+
 FAR = 40  # the longest time over the shortest, from which on an axis is logarithmic
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")
 
@@ -39,7 +41,7 @@ def draw(path: Path, title: str, unit: str, panels: Sequence[Panel]) -> None:
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError("charts need matplotlib: pip install 'jaxnn[bench]'") from error
+        raise ImportError(f"charts need matplotlib: {install('bench')}") from error
     matplotlib.use("agg")
     from matplotlib import pyplot
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from benchmarks import timing
+from jaxnn.checks import install
 
 OURS = "jaxnn"
 FRAMEWORKS = {
@@ -33,7 +34,7 @@ FRAMEWORKS = {
 # The library of a module that is not named after it.
 LIBRARIES = {"jaxnn_by_steps": "jaxnn", "torch_compiled": "torch", "snntorch_hoisted": "snntorch"}
 JAX_PEERS = ("Flax NNX", "Equinox")
-INSTALL = "pip install 'jaxnn[peers]'"
+INSTALL = install("peers")
 MATMUL = (1024, 1536)  # sizes that are tried for the machine's own rate
 
 Ask = Any  # (request) -> answer

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "pip install 'jaxnn[examples]'"
-
 
 class Options(NamedTuple):
     """What the command line says to an example.

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from examples import INSTALL, Options
+from examples import Options
 
 FOLDER = Path(__file__).parent
-MENDS = {"gpu": "pip install 'jaxnn[cuda]'", "tpu": "pip install 'jaxnn[tpu]'"}
+EXTRAS = {"gpu": "cuda", "tpu": "tpu"}
 
 
 def find() -> dict[str, str]:
@@ -83,11 +83,13 @@ def _load(name: str) -> Any:
 def _device(kind: str | None) -> Any:
     import jax
 
+    from jaxnn.checks import install
+
     try:
         return jax.devices(kind)[0]
     except RuntimeError as error:
         there = ", ".join(sorted({device.platform for device in jax.devices()} | {"cpu"}))
-        mend = f" On a machine that has one: {MENDS[kind]}." if kind in MENDS else ""
+        mend = f" On a machine that has one: {install(EXTRAS[kind])}." if kind in EXTRAS else ""
         raise ValueError(f"there is no {kind} here, only: {there}.{mend}") from error
 
 
@@ -127,8 +129,10 @@ def _compile_for(target: str, example: Any, options: Options) -> int:
 
 
 def _refuse(error: BaseException) -> int:
+    from jaxnn.checks import install
+
     absent = isinstance(error, ModuleNotFoundError) and "pip install" not in str(error)
-    print(f"examples: {error}" + (f": {INSTALL}" if absent else ""), file=sys.stderr)
+    print(f"examples: {error}" + (f": {install('examples')}" if absent else ""), file=sys.stderr)
     return 2
 
 

@@ -11,6 +11,15 @@ import numpy as np
 from jax.core import Tracer
 
 
+def install(extra: str) -> str:
+    """The command that brings what an extra of jaxnn names, as it works from a checkout.
+
+    >>> install("train")
+    "pip install -e '.[train]' in a checkout of jaxnn"
+    """
+    return f"pip install -e '.[{extra}]' in a checkout of jaxnn"
+
+
 def check_choice(value: Any, what: str, choices: Iterable[Any]) -> Any:
     """`value`, if it is one of `choices`; otherwise ValueError names them, the nearest word first.
 

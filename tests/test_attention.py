@@ -474,7 +474,7 @@ def configurations(draw):
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(configurations())
 def test_any_configuration_is_pytorchs(c):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     key, width = jax.random.key(c["seed"]), c["heads"] * c["each"]
     x = jax.random.normal(key, (2, c["time"], c["features"]))
     mask = jax.random.bernoulli(key, 0.6, (2, c["time"], c["time"]))

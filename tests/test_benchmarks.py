@@ -111,13 +111,13 @@ def test_what_is_compiled_is_never_said_to_run(monkeypatch):
     report = {"jax": "", "machine": "", "matmul_gflops": {}, "rows": [], "quick": False}
     lines = backends.text({**report, "absent": told, "checks": []})
     assert lines.count("compiled, not run") == len(backends.STEPS) + len(networks.NETWORKS)
-    assert "gpu: absent here; pip install 'jaxnn[cuda]' brings it." in lines
+    assert "gpu: absent here; pip install -e '.[cuda]' in a checkout of jaxnn brings it." in lines
     assert "To compile for it without one: pip install it" in lines
 
 
 def test_charts_name_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'jaxnn\[bench\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '.\[bench\]'"):
         chart.draw(tmp_path / "chart.png", "title", "ms", [])
 
 

@@ -249,7 +249,7 @@ def test_golden(name):
     sizes=st.tuples(*[st.integers(1, 6)] * 4),
 )
 def test_any_configuration_computes_what_torch_does(kind, flags, sizes):
-    pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     from tests.golden import cells, make
 
     rows, steps, features, width = sizes

@@ -423,7 +423,7 @@ def setting(draw, transpose):
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_configuration_is_pytorchs(transpose, data):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     peer = importlib.import_module("tests.golden.conv")
     x, w, options = data.draw(setting(transpose))
     net = (conv_transpose if transpose else conv)(w[-1], w[:-2], bias=False, **options)

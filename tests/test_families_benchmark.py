@@ -50,7 +50,7 @@ def test_the_report_is_said_and_drawn(tmp_path):
         "checks": families.bars(ROWS),
     }
     said = families.text(report)
-    assert "snnTorch is not installed: pip install 'jaxnn[peers]'" in said
+    assert "snnTorch is not installed: pip install -e '.[peers]'" in said
     assert "met     times as fast as MiniSom" in said
     assert "MISSED  step over the dense net's" in said
     families.chart(report, tmp_path / "families.png")

@@ -157,7 +157,7 @@ def test_a_position_finds_the_place_again():
 
 @pytest.mark.parametrize("kind", ["dataset", "loader"])
 def test_grains_iterators_keep_their_own_position(kind):
-    grain = pytest.importorskip("grain", reason="pip install 'jaxnn[train]'")
+    grain = pytest.importorskip("grain", reason="pip install -e '.[train]'")
 
     def batches():
         if kind == "dataset":

@@ -70,7 +70,7 @@ def test_the_losses_are_those_of_the_papers(name):
 
 
 def test_the_losses_are_those_of_pytorch():
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     real, fake = np.random.default_rng(1).normal(size=(2, 9, 1)) * 2
     entropy, square = torch.nn.BCEWithLogitsLoss(), torch.nn.MSELoss()
     yes, no = torch.ones(9, 1), torch.zeros(9, 1)
@@ -282,7 +282,7 @@ def test_fit_trains_both_and_the_samples_move_to_the_data(pair):
 
 
 def test_a_run_that_is_resumed_ends_with_the_same_bits(pair, tmp_path):
-    pytest.importorskip("orbax.checkpoint", reason="pip install 'jaxnn[train]'")
+    pytest.importorskip("orbax.checkpoint", reason="pip install -e '.[train]'")
     _, train, step, x = pair
 
     def fit(steps, **more):

@@ -115,7 +115,7 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
         return ordinary(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ImportError, match=r"pip install 'jaxnn\[nir\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '.\[nir\]'"):
         to_nir(DENSE, ((), (), (), ()), (6,))
 
 

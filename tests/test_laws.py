@@ -302,6 +302,65 @@ def test_the_dtype_that_comes_in_goes_out(name, dtype):
         assert held <= {kept}
 
 
+RECIPES = {
+    # How a leaf of the params lies on eight devices, and whether the batch's rows are divided.
+    "data parallel": (lambda shape: (), True),
+    "fully sharded": (lambda shape: axis_of_eight(shape, range(len(shape))), True),
+    "tensor parallel": (lambda shape: axis_of_eight(shape, range(len(shape))[::-1]), False),
+}
+
+
+def axis_of_eight(shape, order):
+    """The place of the first axis that eight devices can divide."""
+    axis = next((i for i in order if shape[i] and shape[i] % 8 == 0), None)
+    return () if axis is None else (*(None,) * axis, "devices")
+
+
+def descent(net, params, state, x):
+    """(params, state, loss) after a step of SGD in training."""
+
+    def loss(params):
+        y, after = forward(net, params, state, x, KEY, True)
+        terms = [jnp.mean(jnp.sin(leaf)) for leaf in jax.tree.leaves(y) if core.floating(leaf)]
+        return sum(terms, jnp.zeros(())), after
+
+    (value, after), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    updates = jax.tree.map(lambda leaf: -0.1 * leaf, gradient)
+    return optax.apply_updates(params, updates), after, value
+
+
+@law(10)
+def test_one_device_equals_eight(name):
+    # float64, in which the order of a sum cannot hide a fault of 1e-6.
+    with jax.enable_x64(True):
+        net, params, state, x = made(name, jnp.float64)
+        params = core.cast(params, jnp.float64)
+        alone = jax.device_get(jax.jit(functools.partial(descent, net))(params, state, x))
+        mesh = jax.make_mesh((8,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+
+        def place(*spec):
+            return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+
+        for recipe, (divide, rows) in RECIPES.items():
+            laid = jax.tree.map(lambda leaf, divide=divide: place(*divide(leaf.shape)), params)
+            if recipe != "data parallel" and all(
+                s.is_fully_replicated for s in jax.tree.leaves(laid)
+            ):
+                continue  # nothing to divide
+            program = jax.jit(
+                functools.partial(descent, net),
+                in_shardings=(laid, place(), place("devices") if rows else place()),
+                out_shardings=(laid, place(), place()),
+            )
+            together = jax.device_get(program(params, state, x))
+            chex.assert_trees_all_close(together, alone, **exact(name))
+
+
+def exact(name):
+    """What a step on eight devices may differ by from one."""
+    return rounding(name) if ENTRIES[name].exempt is HALF else {"rtol": 1e-6, "atol": 1e-6}
+
+
 @law(11)
 def test_it_exports_for_every_platform(name):
     net, params, state, x = made(name)
@@ -310,6 +369,58 @@ def test_it_exports_for_every_platform(name):
     reloaded = export.deserialize(exported.serialize())
     flat = reloaded.call(params, state, x)
     chex.assert_trees_all_close(run(name, params, state, x), flat, rtol=1e-5, atol=1e-6)
+
+
+def shapes(x, sequence):
+    """x with its rows, and with the steps of a sequence, as numbers to be said later."""
+    scope = export.SymbolicScope(("t >= 2", "t <= 4"))  # 4 steps fit every cache of the registry
+    rows, steps, nodes, edges = export.symbolic_shape("b, t, n, e", scope=scope)
+
+    def spec(leaf, *lead):
+        return jax.ShapeDtypeStruct((*lead, *leaf.shape[len(lead) :]), leaf.dtype)
+
+    if isinstance(x, nn.Graph):
+        return nn.Graph(spec(x.nodes, nodes), spec(x.edges, edges), spec(x.senders, edges),
+                        spec(x.receivers, edges), (), spec(x.sizes, rows))  # fmt: skip
+    return jax.tree.map(lambda leaf: spec(leaf, rows, *[steps] * (sequence and leaf.ndim > 1)), x)
+
+
+def part(x, rows, steps):
+    """The first rows of x and their first steps; of a graph all, or the nodes that are no padding."""
+    if isinstance(x, nn.Graph):
+        nodes, edges = (12, 20) if rows < 8 else (len(x.nodes), len(x.edges))
+        return nn.Graph(x.nodes[:nodes], x.edges[:edges], x.senders[:edges], x.receivers[:edges],
+                        (), x.sizes[:rows])  # fmt: skip
+    return jax.tree.map(lambda leaf: leaf[:rows, :steps] if leaf.ndim > 1 else leaf[:rows], x)
+
+
+def agrees_for_parts(name, sequence):
+    """Exports a net once for all sizes, and compares it at two of them with a direct call."""
+    net, params, state, x = made(name)
+    program = jax.jit(lambda params, state, x: forward(net, params, state, x))
+    exported = export.export(program)(params, state, shapes(x, sequence))
+    reloaded = export.deserialize(exported.serialize())
+    for rows, steps in ((3, 3), (8, 4)):
+        some = part(x, rows, steps if sequence else None)
+        chex.assert_trees_all_close(
+            program(params, state, some), reloaded.call(params, state, some), **rounding(name)
+        )
+
+
+@law("rows")
+def test_one_export_serves_every_number_of_rows(name):
+    agrees_for_parts(name, sequence=False)
+
+
+def is_sequence(entry):
+    """Sequences are of 6 steps in the registry, and nothing else has a second axis of 6."""
+    leaves = jax.tree.leaves(jax.eval_shape(lambda: entry.input(KEY, jnp.float32)))
+    return any(leaf.shape[1:2] == (6,) for leaf in leaves)
+
+
+@law("steps", is_sequence)
+def test_one_export_serves_every_length_of_a_sequence(name):
+    agrees_for_parts(name, sequence=True)
 
 
 @law(12)

@@ -318,9 +318,9 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path):
 def test_a_missing_extra_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r"pip install 'jaxnn\[train\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '.\[train\]'"):
         fit(steps=1, checkpoint=tmp_path)
-    with pytest.raises(ImportError, match=r"pip install 'jaxnn\[train\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '.\[train\]'"):
         fit(steps=1, progress=True)
 
 

@@ -305,7 +305,7 @@ def test_norms_are_those_of_pytorch(name):
 def test_random_norms_are_those_of_pytorch(
     title, space, rows, each, groups, axes, epsilon, momentum, train, scale
 ):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     functional = torch.nn.functional
     rng, channels = np.random.default_rng(0), each * groups
     x = rng.normal(size=(rows, *space, channels)) * 2 + 1

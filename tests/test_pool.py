@@ -266,7 +266,7 @@ def setting(draw):
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(setting(), st.booleans(), st.booleans())
 def test_any_configuration_is_pytorchs(found, ties, counted):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     functional = torch.nn.functional
     shape, size, stride, pads = found
     x = np.random.default_rng(0).normal(size=shape)

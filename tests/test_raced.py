@@ -48,7 +48,9 @@ def test_cases_keep_their_order_and_their_rows():
         "jaxnn",
         "Flax NNX",
     ]
-    assert raced.absent(REPORT) == ["Equinox is not installed: pip install 'jaxnn[peers]'"]
+    assert raced.absent(REPORT) == [
+        "Equinox is not installed: pip install -e '.[peers]' in a checkout of jaxnn"
+    ]
 
 
 def test_the_bar_is_the_fastest_of_the_peers_that_are_there():

@@ -228,7 +228,7 @@ def test_reparametrizations_are_those_of_pytorch(name):
     train=st.booleans(),
 )
 def test_random_weights_are_divided_as_by_pytorch(kernel, inputs, outputs, steps, train):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     made = [torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d][len(kernel)]
     module = made(inputs, outputs, *([tuple(kernel)] if kernel else [])).double()
     module = torch.nn.utils.parametrizations.spectral_norm(module, n_power_iterations=steps)

@@ -121,7 +121,7 @@ def test_values_and_gradients_are_pytorchs(name):
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 6)), min_size=1, max_size=3))
 def test_any_configuration_is_pytorchs(axes):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     space, scale = zip(*axes, strict=True)
     x = np.random.default_rng(0).normal(size=(2, *space, math.prod(scale)))
     mode = ("linear", "bilinear", "trilinear")[len(scale) - 1]

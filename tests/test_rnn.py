@@ -348,7 +348,7 @@ def test_a_trained_decoder_fed_step_by_step_says_what_it_says_at_once(reverser):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_stack_is_that_of_pytorch(bidirectional, key):
-    torch = pytest.importorskip("torch", reason="pip install 'jaxnn[peers]'")
+    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
     x = vectors(key)
     net = nn.unroll(nn.rnn(nn.lstm, WIDTH, 2, bidirectional=bidirectional))
     params, _ = jax.jit(net.init)(key, x)

@@ -81,7 +81,7 @@ def test_a_later_token_is_what_all_took_less_the_first():
 
 def test_the_report_is_said_and_drawn(tmp_path):
     said = sequences.text(report())
-    assert "Equinox is not installed: pip install 'jaxnn[peers]'" in said
+    assert "Equinox is not installed: pip install -e '.[peers]'" in said
     assert f"{'PyTorch':<24}{8000:>11}{1:>9.3f} after the first, a token of each row" in said
     assert "an early token takes 0.500 ms, a late one 0.510 ms" in said
     assert "MISSED  time over PyTorch's, GPT of 4 layers" in said

@@ -12,8 +12,9 @@ import numpy as np
 import jaxnn as nn
 from examples.data.fetched import fetched
 from examples.data.split import need
+from jaxnn.checks import install
 
-INSTALL = "pip install 'jaxnn[examples-graph]'"
+INSTALL = install("examples-graph")
 ESOL, TOX21 = "delaney-processed.csv", "tox21.csv.gz"
 # Salts of aluminium, written with more bonds than RDKit allows it.
 UNREADABLE = (1332, 2310, 2317, 3601, 4634, 4718, 5629, 6861)  # lines of TOX21

@@ -11,8 +11,9 @@ import scipy.sparse
 import jaxnn as nn
 from examples.data.fetched import fetched
 from examples.data.split import need
+from jaxnn.checks import install
 
-INSTALL = "pip install 'jaxnn[examples-graph]'"
+INSTALL = install("examples-graph")
 CORA = tuple(f"planetoid/ind.cora.{part}" for part in
              ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index"))  # fmt: skip
 # All that these pickles name, old names beside new.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from examples import INSTALL
+from jaxnn.checks import install
 
 
 class Split(NamedTuple):
@@ -26,7 +26,7 @@ def stratified(x: np.ndarray, y: np.ndarray, test: int) -> Split:
     return Split(x, y, test_x, test_y)
 
 
-def need(module: str, install: str = INSTALL) -> Any:
+def need(module: str, command: str = install("examples")) -> Any:
     """A module, imported where it is used: a reader of one data set need not have another's.
 
     Raises:
@@ -35,10 +35,10 @@ def need(module: str, install: str = INSTALL) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"this example's data need {error.name}: {install}") from error
+        raise ImportError(f"this example's data need {error.name}: {command}") from error
 
 
-def folder(package: str, install: str = INSTALL) -> Path:
+def folder(package: str, command: str = install("examples")) -> Path:
     """The folder of an installed package, which is not imported: its files are all that is wanted.
 
     Raises:
@@ -46,5 +46,5 @@ def folder(package: str, install: str = INSTALL) -> Path:
     """
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise ImportError(f"this example's data need {package}: {install}")
+        raise ImportError(f"this example's data need {package}: {command}")
     return Path(found.origin).parent

@@ -3,8 +3,9 @@
 import numpy as np
 
 from examples.data.split import folder, need
+from jaxnn.checks import install
 
-INSTALL = "pip install 'jaxnn[examples-video]'"
+INSTALL = install("examples-video")
 
 
 def carphone() -> np.ndarray:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnn.checks import install
 from jaxnn.core import Tree
 
-INSTALL = "pip install 'jaxnn[nir]'"
 DT = 1e-4  # seconds; what snnTorch takes a step of NIR's to be
 
 
@@ -287,5 +287,5 @@ def _library() -> Any:
     try:
         import nir
     except ImportError as error:
-        raise ImportError(f"graphs of NIR need the package nir: {INSTALL}") from error
+        raise ImportError(f"graphs of NIR need the package nir: {install('nir')}") from error
     return nir

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.checks import install
 from jaxnn.core import Tree
 from jaxnn.interop.names import named
-
-INSTALL = "pip install 'jaxnn[train]'"
 
 
 def save(path: Any, params: Tree) -> None:
@@ -85,5 +84,5 @@ def _library() -> Any:
         import safetensors
         import safetensors.numpy
     except ImportError as error:
-        raise ImportError(f"safetensors files need safetensors: {INSTALL}") from error
+        raise ImportError(f"safetensors files need safetensors: {install('train')}") from error
     return safetensors

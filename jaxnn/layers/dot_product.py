@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import install
 from jaxnn.layers.rotary import alibi_slopes
 from jaxnn.layers.sight import Rule, Sight, ahead, visible
 
@@ -97,9 +98,10 @@ def check_implementation(name: str, title: str) -> str:
             attention = partial(jax.nn.dot_product_attention, implementation="cudnn")
             jax.jit(attention).lower(q, q, q)
         except Exception as error:
+            brings = install("cuda")
             raise RuntimeError(
                 f'{title}: implementation="cudnn" needs an NVIDIA GPU and cuDNN, which JAX does '
-                'not find here: use "xla", or install jaxnn[cuda].'
+                f'not find here: use "xla", or {brings}.'
             ) from error
     return name
 

@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.checks import install
 from jaxnn.core import Tree, describe
-
-INSTALL = "pip install 'jaxnn[train]'"
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
     try:
         import orbax.checkpoint as ocp
     except ImportError as error:
-        raise ImportError(f"checkpoints need orbax-checkpoint: {INSTALL}") from error
+        raise ImportError(f"checkpoints need orbax-checkpoint: {install('train')}") from error
     path = Path(directory).absolute()
     options = ocp.CheckpointManagerOptions(max_to_keep=keep)
     with _locked(path), ocp.CheckpointManager(path, options=options) as opened:

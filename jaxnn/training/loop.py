@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.checks import install
 from jaxnn.core import Tree, count
 from jaxnn.training import checkpoint as saving
 from jaxnn.training import guard
@@ -244,7 +245,7 @@ def _bar(progress: bool | None, steps: int, at: int) -> Iterator[Callable[[dict]
     try:
         from tqdm import tqdm
     except ImportError as error:
-        raise ImportError(f"a progress bar needs tqdm: {saving.INSTALL}") from error
+        raise ImportError(f"a progress bar needs tqdm: {install('train')}") from error
     with tqdm(total=steps, initial=at, unit="step") as bar:
 
         def show(row: dict) -> None:
