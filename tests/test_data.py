@@ -43,5 +43,5 @@ def test_the_shuttle_learns_from_normal_rows_alone():
 
 
 def test_an_absent_package_says_what_to_install():
-    with pytest.raises(ImportError, match="need no_such_package: pip install 'jaxnn.examples.'"):
+    with pytest.raises(ImportError, match="need no_such_package: pip install -e '..examples.'"):
         folder("no_such_package")

@@ -1,0 +1,261 @@
+"""Calls of every public function of jaxnn with one argument changed, and what became of each.
+
+`python -m tests.fuzz START SEED SHARE` tries the calls from number START on, and prints a line of
+JSON before and after each; `tests/test_fuzz.py` runs it as a process of its own, since a call may
+end the process. What is called, and how, is read off the doctests: a new public function is found.
+"""
+
+import contextlib
+import doctest
+import inspect
+import io
+import json
+import random
+import re
+import resource
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxnn as nn
+from jaxnn import core
+from tests.registry import ENTRIES
+
+HERE = str(Path(nn.__file__).parent)
+ROOMS = {"nn": nn, "nn.training": nn.training, "nn.interop": nn.interop}
+SECONDS = 20  # for one call
+BYTES = 24 << 30  # of address space: some calls ask for terabytes
+LONG = 600  # characters of a message, from which on nobody reads it
+PLAIN = (None, "", "zzz", -1, 0, 0.5, float("nan"), float("inf"), 10**12, True, [])
+
+
+class Call(NamedTuple):
+    """A call that works, and what is put in the place of one of its arguments."""
+
+    title: str
+    function: Any
+    args: tuple
+    keywords: dict
+    place: Any
+    name: str
+    said: str
+    value: Any
+
+
+def public() -> dict[str, Any]:
+    """Every public function by its name."""
+    return {
+        f"{room}.{name}": getattr(module, name)
+        for room, module in ROOMS.items()
+        for name in module.__all__
+        if inspect.isfunction(inspect.unwrap(getattr(module, name)))
+        or (callable(getattr(module, name)) and not inspect.isclass(getattr(module, name)))
+    }
+
+
+def templates() -> dict[str, tuple[tuple, dict]]:
+    """The first call of each public function in the doctests, by name."""
+    functions, seen, busy = public(), {}, []
+
+    def recorder(title, function):
+        def recorded(*args, **keywords):
+            if title not in seen and not busy:
+                seen[title] = (args, keywords)
+            return function(*args, **keywords)
+
+        return recorded
+
+    wrapped = {id(f): recorder(title, f) for title, f in functions.items()}
+    finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner()
+    modules = {inspect.unwrap(f).__module__ for f in functions.values()}
+    tests = [
+        test
+        for module in sorted(modules)
+        if module in sys.modules
+        for test in finder.find(sys.modules[module])
+        if test.examples
+    ]
+    saved = [(m, n, getattr(m, n)) for m in ROOMS.values() for n in m.__all__]
+    try:
+        for module, name, value in saved:
+            if id(value) in wrapped:
+                setattr(module, name, wrapped[id(value)])
+        for test in tests:
+            test.globs = {n: wrapped.get(id(v), v) for n, v in test.globs.items()}
+            with contextlib.redirect_stdout(io.StringIO()):
+                runner.run(test)
+    finally:
+        for module, name, value in saved:
+            setattr(module, name, value)
+    return seen
+
+
+def is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray) and value.dtype != jax.dtypes.float0
+
+
+def changes(value: Any) -> list[tuple[str, Any]]:
+    """What to put in the place of an argument, each with a word for it."""
+    found = [(repr(each), each) for each in PLAIN]
+    if isinstance(value, str) and value:
+        found.append(("misspelt", value[:-1] + "q"))
+    if is_array(value) and not jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        found += [("one axis more", value[None]), ("a list", np.asarray(value).tolist())]
+        if value.ndim:
+            found += [("first of its rows", value[0]), ("no rows", value[:0])]
+            found += [("another width", jnp.concatenate([value, value[..., :1]], -1))]
+        found += [(f"as {d.__name__}", value.astype(d))
+                  for d in (np.int32, np.bool_, np.complex64, np.float16)]  # fmt: skip
+    elif isinstance(value, dict | tuple | list) and jax.tree.leaves(value):
+        found += [("another structure", {"zzz": value}), ("cut short", _wider(value))]
+    return [(said, each) for said, each in found if each is not value]
+
+
+def _wider(tree: Any) -> Any:
+    """Params as those of a net of another width."""
+    return jax.tree.map(
+        lambda leaf: jnp.concatenate([leaf, leaf], -1) if is_array(leaf) and leaf.ndim else leaf,
+        tree,
+    )
+
+
+def calls(seed: int, share: float) -> list[Call]:
+    """The calls in their order: all of them, or a share that the seed draws."""
+    found = []
+    for title, (args, keywords) in templates().items():
+        function = public()[title]
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except ValueError:
+            continue
+        places: list = []
+        for i, value in enumerate(args):
+            p = parameters[min(i, len(parameters) - 1)]
+            places.append((i, p.name, value))
+        given = {name for _, name, _ in places} | set(keywords)
+        places += [(name, name, value) for name, value in keywords.items()]
+        places += [
+            (p.name, p.name, p.default)
+            for p in parameters
+            if p.name not in given and p.default is not p.empty
+        ]
+        for place, name, value in places:
+            for said, change in changes(value):
+                found.append(Call(title, function, args, keywords, place, name, said, change))
+    return [c for c in found if random.Random(f"{seed} {c[0]} {c.name} {c.said}").random() < share]
+
+
+def changed(call: Call) -> Any:
+    args, keywords = list(call.args), dict(call.keywords)
+    if isinstance(call.place, int):
+        args[call.place] = call.value
+    else:
+        keywords[call.place] = call.value
+    return call.function(*args, **keywords)
+
+
+def refusal(error: BaseException, call: Call) -> str:
+    """What is wrong with an error: nothing, where it is a clear sentence of jaxnn's."""
+    said, last = str(error), traceback.extract_tb(error.__traceback__)[-1].filename
+    kinds = inspect.getdoc(call.function) or ""
+    if not isinstance(error, TypeError | ValueError) and type(error).__name__ not in kinds:
+        return f"{type(error).__name__}: {said[:120]}"
+    notes = getattr(error, "__notes__", [])
+    if not last.startswith(HERE) and not any(note.startswith("in ") for note in notes):
+        return f"not ours: {type(error).__name__}: {said[:120]}"
+    if len(said) > LONG:
+        return f"long ({len(said)} characters): {said[:120]}"
+    text = " ".join([said, *notes]).lower().replace("_", " ")
+    words = {call.name.lower().replace("_", " "), call.title.rsplit(".", 1)[-1].replace("_", " ")}
+    if not any(word in text for word in words):
+        return f"names neither {call.name} nor the function: {said[:120]}"
+    return ""
+
+
+def finite(tree: Any) -> bool:
+    return all(
+        bool(jnp.isfinite(leaf).all())
+        for leaf in jax.tree.leaves(tree)
+        if is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    )
+
+
+INPUTS = [(n, e.input) for n, e in ENTRIES.items()]
+FITTING: dict[str, Any] = {}
+
+
+def fitting(call: Call) -> Any:
+    """An input on which the layer of the unchanged call is initialised, or None."""
+    if call.title not in FITTING:
+        FITTING[call.title] = None
+        net = call.function(*call.args, **call.keywords)
+        for _, draw in INPUTS:
+            x = draw(jax.random.key(0), jnp.float32)
+            with contextlib.suppress(Exception):
+                jax.eval_shape(lambda x: through(net, x), x)
+                FITTING[call.title] = x
+                break
+    return FITTING[call.title]
+
+
+def through(net: Any, x: Any) -> Any:
+    params, state = net.init(jax.random.key(0), x)
+    return core.run(net, params, state, core.fresh(net, params, x), x, key=jax.random.key(1))[0]
+
+
+def judged(call: Call) -> str:
+    """What is wrong with what became of a call, or nothing."""
+    try:
+        result = changed(call)
+        layer = isinstance(result, core.Layer | core.Cell)
+        if layer:
+            x = fitting(call)
+            if x is None:
+                return ""
+            result = jax.jit(lambda x: through(changed(call), x))(x)
+        result = jax.block_until_ready(result)
+    except Exception as error:
+        return refusal(error, call)
+    number = isinstance(call.value, float) and not np.isfinite(call.value)
+    if (layer or not number) and not finite(result) and finite((call.args, call.keywords)):
+        return "the result is not finite"
+    if call.said == "misspelt":
+        return "takes a word that it does not know"
+    return ""
+
+
+def main(start: int, seed: int, share: float) -> None:
+    todo = calls(seed, share)
+    print(json.dumps({"calls": len(todo), "functions": sorted(public()),
+                      "reached": sorted({c.title for c in todo})}), flush=True)  # fmt: skip
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+
+    def late(*_):
+        raise RuntimeError(f"took more than {SECONDS} seconds")
+
+    signal.signal(signal.SIGALRM, late)
+    for i, call in enumerate(todo[start:], start):
+        where = f"{call.title}({call.name} = {call.said})"
+        module = inspect.unwrap(call.function).__module__
+        print(json.dumps({"at": i, "call": where, "module": module}), flush=True)
+        signal.alarm(SECONDS)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                wrong = judged(call)
+        except BaseException as error:  # what is wrong with the judge is a finding too
+            wrong = f"{type(error).__name__}: {str(error)[:120]}"
+        signal.alarm(0)
+        wrong = re.sub(r"\s+", " ", re.sub(r"0x[0-9a-f]+", "0x", wrong))
+        print(json.dumps({"done": i, "wrong": wrong}), flush=True)
+        if i % 200 == 199:
+            jax.clear_caches()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
