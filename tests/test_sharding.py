@@ -42,7 +42,7 @@ def test_fit_on_eight_devices_is_fit_on_one(spec, feed, mesh):
     def trained(train, data):
         if feed == "arrays":
             return nn.training.fit(STEP, train, data, steps=12, batch_size=16, every=4)
-        batches = [jax.tree.map(lambda leaf: leaf[i : i + 16], data) for i in range(0, 64, 16)]
+        batches = [jax.tree.map(lambda leaf, i=i: leaf[i : i + 16], data) for i in range(0, 64, 16)]
         return nn.training.fit(STEP, train, batches, steps=12, every=4)
 
     alone = trained(start(), DATA)
@@ -62,7 +62,7 @@ def test_evaluate_on_eight_devices_is_evaluate_on_one(mesh):
     alone = nn.training.evaluate(LOSS, start(), DATA, batch_size=24)  # the last batch is ragged
     together = placed(start(), mesh, "devices"), placed(DATA, mesh, "devices")
     assert nn.training.evaluate(LOSS, *together, batch_size=24) == pytest.approx(alone, rel=1e-6)
-    batches = [jax.tree.map(lambda leaf: leaf[i : i + 32], together[1]) for i in (0, 32)]
+    batches = [jax.tree.map(lambda leaf, i=i: leaf[i : i + 32], together[1]) for i in (0, 32)]
     assert nn.training.evaluate(LOSS, together[0], batches) == pytest.approx(alone, rel=1e-6)
     y = jnp.asarray(NET.apply(start().params, start().state, X)[0])
     assert alone["loss"] == pytest.approx(float(np.mean((y - DATA[1]) ** 2)), rel=1e-5)
