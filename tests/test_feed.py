@@ -180,7 +180,7 @@ def test_grains_iterators_keep_their_own_position(kind):
 
 
 def test_a_grain_loader_with_a_ragged_last_batch_goes_on_where_it_was():
-    grain = pytest.importorskip("grain", reason="pip install 'jaxnn[train]'")
+    grain = pytest.importorskip("grain", reason="pip install -e '.[train]'")
 
     def batches():
         return grain.MapDataset.range(10).shuffle(seed=1).repeat(3).batch(4).to_iter_dataset()
