@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
+import jax.export
 import jax.numpy as jnp
 from jax.core import Tracer
 
@@ -28,10 +29,14 @@ class Layer:
     apply: (params, state, x, *, key=None, train=False) -> (y, state).
 
     A layer without state returns `()` for it, and may be called as `layer(params, x)`.
+
+    couples: the name of the layer in it whose rows see each other in training, such as batch norm;
+      "" for none. Where rows or steps are padding, such a layer is given (x, mask).
     """
 
     init: Callable[..., tuple[Tree, Tree]]
     apply: Callable[..., tuple[Tree, Tree]]
+    couples: str = ""
 
     def __call__(self, params: Tree, x: Tree, *, key: jax.Array | None = None, train: bool = False):
         """The output of a net without state; raises ValueError where state would be lost."""
@@ -133,7 +138,8 @@ def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
 
     if any(isinstance(child, Cell) for child in children):
         return Cell(titled(kind, start), carry, apply)
-    return Layer(titled(kind, start), forward)
+    couples = next((child.couples for child in children if getattr(child, "couples", "")), "")
+    return Layer(titled(kind, start), forward, couples)
 
 
 # State and keys
@@ -256,6 +262,8 @@ def weights(params: Tree, x: Any, title: str, *names: str) -> list:
 
 def count(value: Any, what: str, least: int = 1) -> int:
     """A whole number given to a factory; raises ValueError where it is none or too small."""
+    if jax.export.is_symbolic_dim(value):
+        return value  # a size that an exported program is told later
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
         raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}.")
     return int(value)

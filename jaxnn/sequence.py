@@ -229,10 +229,12 @@ def stack(*layers: Any, **named: Any) -> Net:
     """`serial` for sequences with a mask: cells take (x, mask), layers between them x alone.
 
     Params, state and carry are those of `serial`. Layers must not look along time, as dense layers,
-    dropout and layer norms do not.
+    dropout and layer norms do not. Those that couple rows, batch norm, `sparse_mixture` and
+    `vector_quantizer`, are given the pair.
 
     Raises:
-      TypeError: for an unrolled cell: unroll the stack instead.
+      TypeError: for an unrolled cell: unroll the stack instead; for a net of layers in which one
+        couples rows.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.unroll(nn.stack(nn.lstm(8), jax.nn.relu, nn.lstm(8), nn.dense(2)))
@@ -279,8 +281,14 @@ def _last(y: Tree, mask: Any) -> Tree:
 
 
 def _timewise(layer: Any) -> Net:
-    """A cell as it is; a layer over the x of a pair."""
+    """A cell as it is; a layer over the x of a pair, or over the pair if its rows are coupled."""
     child = core.lift(layer)
+    whole = bool(child.couples) if isinstance(child, Layer) else False
+    if whole and child.couples != core.name(child):
+        raise TypeError(
+            f"stack: {core.name(child)} holds a {child.couples}, which must see the mask: give its "
+            "layers to stack one by one."
+        )
     if isinstance(child, Cell):
         return child
     if core.name(child) == "unroll":
@@ -291,7 +299,8 @@ def _timewise(layer: Any) -> Net:
 
     def apply(params, state, x, *, key=None, train=False):
         x, mask = split(x)
-        y, state = child.apply(params, state, x, key=key, train=train)
+        given = x if mask is None or not whole else (x, mask)
+        y, state = child.apply(params, state, given, key=key, train=train)
         return (y if mask is None else (y, mask)), state
 
     return Layer(core.titled(core.name(child), init), apply)

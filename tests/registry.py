@@ -96,6 +96,11 @@ STDP = {6: "it learns in state and passes no gradient"}
 SPIKES = {6: "the gradient through a spike is a surrogate"}
 HALF = {6: "computes in bfloat16, too coarse for finite differences"}
 
+SCAN = {"steps": "JAX's associative scan needs to know its length"}
+SPACE = {"steps": "its axis of 6 is not time"}
+PARTS = {"rows": "the number of rows must be one that its parts divide"}
+POOL = {"rows": "how many nodes stay is a share of how many there are, rounded when it is traced"}
+PLACES = {9: "boxes are float32 at least: bfloat16 counts pixels to 256"}
 SEE = {5: "nodes see their neighbours; that graphs do not see each other, test_graph.py says"}
 
 ENTRIES = {
@@ -110,6 +115,7 @@ ENTRIES = {
     "batch_norm without params": Entry(
         lambda: nn.serial(nn.dense(8, bias=False), batch_norm(scale=False, bias=False)), features(8)
     ),
+    "batch_norm masked": Entry(batch_norm, masked(6, 8)),
     "batch_norm in half precision": Entry(
         lambda: nn.with_dtype(batch_norm(), jnp.bfloat16), features(8), HALF
     ),
@@ -157,10 +163,10 @@ ENTRIES = {
     "gru": Entry(lambda: gru(16), features(6, 8)),
     "gru with reset before": Entry(lambda: gru(8, reset_after=False), features(6, 8)),
     "mgu": Entry(lambda: mgu(8), features(6, 8)),
-    "min_gru": Entry(lambda: min_gru(8), features(6, 8)),
-    "min_lstm masked": Entry(lambda: min_lstm(8), masked(6, 8)),
-    "lru": Entry(lambda: lru(8, 16), features(6, 8)),
-    "lru masked": Entry(lambda: lru(8, r_min=0.5), masked(6, 8)),
+    "min_gru": Entry(lambda: min_gru(8), features(6, 8), SCAN),
+    "min_lstm masked": Entry(lambda: min_lstm(8), masked(6, 8), SCAN),
+    "lru": Entry(lambda: lru(8, 16), features(6, 8), SCAN),
+    "lru masked": Entry(lambda: lru(8, r_min=0.5), masked(6, 8), SCAN),
     "conv_lstm": Entry(lambda: conv_lstm(8, 3), features(6, 4, 4, 8)),
     "conv_lstm masked": Entry(lambda: conv_lstm(8, 3), masked(6, 4, 8)),
     "unroll": Entry(lambda: sequence.unroll(gru(8)), features(6, 8)),
@@ -172,7 +178,7 @@ ENTRIES = {
         lambda: sequence.bidirectional(elman(8), merge=nn.add), features(6, 8), WHOLE
     ),
     "bidirectional masked": Entry(
-        lambda: sequence.bidirectional(elman(8), lru(8)), masked(6, 8), WHOLE
+        lambda: sequence.bidirectional(elman(8), lru(8)), masked(6, 8), WHOLE | SCAN
     ),
     "stack": Entry(
         lambda: sequence.stack(gru(8), dropout(0.5), elman(8), nn.dense(8)), masked(6, 8)
@@ -305,7 +311,7 @@ ENTRIES = {
         masked(6, 8),
         WHOLE,
     ),
-    "linear_rnn": Entry(lambda: nn.linear_rnn(8, 2, cell=min_gru, dropout=0.3), masked(6, 8)),
+    "linear_rnn": Entry(lambda: nn.linear_rnn(8, 2, cell=min_gru, dropout=0.3), masked(6, 8), SCAN),
     "rnn_tagger": Entry(lambda: nn.rnn_tagger(elman(8), 8, dropout=0.3), masked(6, 8)),
     "rnn_classifier": Entry(
         lambda: nn.rnn_classifier(gru(8), 8, pool="mean", dropout=0.3), lengths(6, 8)
@@ -337,7 +343,9 @@ ENTRIES = {
         features(4, 4, 8),
     ),
     "unet": Entry(lambda: nn.unet(8, widths=(8, 8)), features(4, 4, 8)),
-    "detector": Entry(lambda: nn.detector(8, nn.conv(8, 2, stride=2), width=8), features(4, 4, 8)),
+    "detector": Entry(
+        lambda: nn.detector(8, nn.conv(8, 2, stride=2), width=8), features(4, 4, 8), PLACES
+    ),
     "video_resnet": Entry(
         lambda: nn.video_resnet(8, (1,), width=8, factored=True, small=True),
         features(2, 3, 3, 8),
@@ -370,12 +378,13 @@ ENTRIES = {
         HARD,
     ),
     # capsules
-    "capsules": Entry(lambda: nn.capsules(4, 8), features(6, 8)),
+    "capsules": Entry(lambda: nn.capsules(4, 8), features(6, 8), SPACE),
     "capsnet": Entry(
         lambda: nn.capsnet(
             4, channels=8, kernel_size=3, types=2, dimension=4, primary_kernel=3, width=8
         ),
         features(6, 6, 1),
+        SPACE,
     ),
     "capsule_decoder": Entry(lambda: nn.capsule_decoder((4, 2, 1), (16,)), features(4, 8)),
     # Small votes spread little, so that the routing does not magnify their rounding.
@@ -397,6 +406,9 @@ ENTRIES = {
     ),
     "sparse_mixture": Entry(
         lambda: nn.sparse_mixture(8, 4, 2, capacity=1.0, shared=1, activation=jnp.tanh), features(8)
+    ),
+    "sparse_mixture masked": Entry(
+        lambda: nn.sparse_mixture(8, 4, 2, activation=jnp.tanh), masked(6, 8)
     ),
     "expert_parallel": Entry(
         lambda: nn.expert_parallel(
@@ -433,7 +445,7 @@ ENTRIES = {
     "spiking_mlp": Entry(
         lambda: sequence.unroll(nn.spiking_mlp(8, 16, steps=3)), features(8), SPIKES
     ),
-    "row_blocks": Entry(lambda: nn.row_blocks(nn.mlp(16, 8), 4), features(8)),
+    "row_blocks": Entry(lambda: nn.row_blocks(nn.mlp(16, 8), 4), features(8), PARTS),
     "spiking_chain": Entry(
         lambda: nn.spiking_chain(Affine(8), Lif(0.8, 0.5), Affine(8), Leaky()),
         features(6, 8),
@@ -461,7 +473,7 @@ ENTRIES = {
         lambda: nn.serial(nn.nodewise(nn.dense(8)), nn.edgewise(nn.dense(8))), graphs, SEE
     ),
     "top_k_pool and readout": Entry(
-        lambda: nn.serial(nn.top_k_pool(), nn.readout("sum", "max")), graphs, SEE
+        lambda: nn.serial(nn.top_k_pool(), nn.readout("sum", "max")), graphs, SEE | POOL
     ),
     "set2set": Entry(nn.set2set, graphs, SEE),
     # flows

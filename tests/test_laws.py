@@ -405,16 +405,16 @@ def part(x, rows, steps):
 
 
 def agrees_for_parts(name, sequence):
-    """Exports a net once for all sizes, and compares it at two of them with a direct call."""
+    """Exports a net once for all sizes, and compares it at one of them with a direct call."""
     net, params, state, x = made(name)
     program = jax.jit(lambda params, state, x: forward(net, params, state, x))
     exported = export.export(program)(params, state, shapes(x, sequence))
     reloaded = export.deserialize(exported.serialize())
-    for rows, steps in ((3, 3), (8, 4)):
-        some = part(x, rows, steps if sequence else None)
-        chex.assert_trees_all_close(
-            program(params, state, some), reloaded.call(params, state, some), **rounding(name)
-        )
+    # Of another size than every other law's: at theirs the program is that of law 11.
+    some = part(x, 3, 3 if sequence else None)
+    chex.assert_trees_all_close(
+        program(params, state, some), reloaded.call(params, state, some), **rounding(name)
+    )
 
 
 @law("rows")

@@ -91,11 +91,6 @@ def test_the_loss_is_the_likelihood_of_the_mixture():
     assert state == ()
     used = [float(metrics[f"usage_{i}"]) for i in range(4)]
     assert np.allclose(used, weights.mean(0), atol=1e-6)
-    rows = jnp.array([1, 1, 0, 1, 0, 0, 1])
-    value, (_, metrics) = loss(params, (), (X, TARGET), weight=rows)
-    chosen = np.asarray(rows) == 1
-    assert float(value) == pytest.approx(wanted[chosen].mean(), rel=1e-5)
-    assert float(metrics["usage_2"]) == pytest.approx(weights[chosen, 2].mean(), rel=1e-5)
 
 
 def test_experts_come_to_have_parts_of_their_own():

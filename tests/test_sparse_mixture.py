@@ -162,8 +162,6 @@ def test_routed_adds_its_losses_in_training_alone():
     assert float(loss(params, state, batch)[0]) == pytest.approx(
         float(plain(params, state, batch)[0])
     )
-    weighed, _ = loss(params, state, batch, weight=jnp.ones(ROWS))
-    assert float(weighed) == pytest.approx(float(loss(params, state, batch)[0]), rel=1e-5)
 
 
 def test_the_balance_loss_brings_experts_into_use():

@@ -127,7 +127,7 @@ def gru(
         of_n = joint(params["u"][:, gates_end:], *b_h)
 
         def once(h, x):
-            one = jnp.ones((len(x), 1), x.dtype)
+            one = jnp.ones((x.shape[0], 1), x.dtype)
             ones = (one,) if reset_after else ()
             return end(h, of_x(x, one), of_gates, lambda h: of_n(h, *ones))
 

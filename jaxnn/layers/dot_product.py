@@ -68,7 +68,7 @@ def _library(q, k, v, sight, *, rule, aligned):
     options, hidden = {}, None
     if mask is not None:
         # cuDNN broadcasts no masks along time.
-        hidden = jnp.broadcast_to(mask, (len(mask), q.shape[1], k.shape[1]))[:, None]
+        hidden = jnp.broadcast_to(mask, (mask.shape[0], q.shape[1], k.shape[1]))[:, None]
     if fused and aligned and rule.causal and sight.seen is None:
         # cuDNN then skips what is hidden, where a mask would be read.
         left = None if rule.window is None else (rule.window - 1, 0)

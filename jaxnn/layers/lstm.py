@@ -96,7 +96,7 @@ def lstm(
 
         def once(memory, x):
             h, c = memory
-            one = jnp.ones((len(x), 1), x.dtype)
+            one = jnp.ones((x.shape[0], 1), x.dtype)
             z = jnp.concatenate([product(x, h, one) for product in products], axis=-1)
             return end(params, z, c)
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Layer
+from jaxnn.padding import blank, over, split
 
 
 def batch_norm(
@@ -31,7 +32,10 @@ def batch_norm(
     In training mean and variance are those of the batch, over all axes but the last, and the state
     follows them: mean <- momentum mean + (1 - momentum) batch mean, and the variance likewise, by
     the unbiased variance n / (n - 1) of the batch's n values, as in the paper. In evaluation the
-    state's are used, so that rows do not see each other; it starts as mean 0 and variance 1.
+    state's are used, so that rows do not see each other; it starts as mean 0 and variance 1. A
+    batch of one value a feature, which has no variance, is normalised by the state's, which stay.
+
+    Of (x, mask), with mask bool [batch, time], statistics are those of the valid steps alone.
 
     Args:
       momentum: what is kept of the running statistics at each step, in [0, 1). PyTorch's momentum
@@ -43,8 +47,8 @@ def batch_norm(
       scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
 
     Raises:
-      ValueError: for a batch in training with fewer than two values a feature; for params or state
-        of another number of features; for an argument out of its range.
+      ValueError: for params or state of another number of features; for an argument out of its
+        range; for a mask that does not fit; for no values at all in training.
 
     (Ioffe and Szegedy, Batch normalization, 2015.)
 
@@ -63,6 +67,10 @@ def batch_norm(
     start, parts = _affine("batch_norm", 1, scale, bias, scale_init, b_init)
     epsilon = _positive(epsilon, "batch_norm")
 
+    def total(x):
+        total = x.sum(tuple(range(x.ndim - 1)), keepdims=True)
+        return total if axis_name is None else jax.lax.psum(total, axis_name)
+
     def average(x):
         mean = x.mean(tuple(range(x.ndim - 1)), keepdims=True)
         return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
@@ -73,32 +81,55 @@ def batch_norm(
         slope = _scaled(jax.lax.rsqrt(variance + epsilon), factor, None)
         return x * slope + _scaled(-mean * slope, None, b)
 
+    def of_batch(wide, mask, n):
+        # Seen from the first row's mean, so that features far from zero lose nothing.
+        near = jax.lax.stop_gradient(average(wide[:1]))
+        wide = wide - near
+        if mask is None:
+            mean = average(wide)
+            return near + mean, mean, average(jnp.square(wide - mean)), wide
+        held = over(mask, wide).astype(wide.dtype)
+        mean = total(wide * held) / n
+        return near + mean, mean, total(jnp.square(wide - mean) * held) / n, wide
+
     def init(key, x):
+        x, _ = split(x)
         params, shape, dtype = start(key, x), x.shape[-1:], core.param_dtype(x)
         return params, {"mean": jnp.zeros(shape, dtype), "variance": jnp.ones(shape, dtype)}
 
     def apply(params, state, x, *, key=None, train=False):
+        x, mask = split(x)
+        x = x if mask is None else blank(x, mask)
         wide, state = _wide(x, "batch_norm"), core.required(state, "batch_norm")
         running = [_across(state[each], wide, "batch_norm") for each in ("mean", "variance")]
-        if not core.flag(train):
+        devices = 1 if axis_name is None else jax.lax.psum(1, axis_name)
+        known = all(isinstance(side, int) for side in x.shape)  # else it is exported for any size
+        if train and known and not math.prod(x.shape[:-1]):
+            _several(0, x, "batch_norm in training", "use a larger batch")
+        one = known and math.prod(x.shape[:-1]) * devices < 2
+        if not core.flag(train) or one:
             y = end(params, wide - running[0], jnp.zeros_like(running[0]), running[1])
             return y.astype(x.dtype), state
-        n = math.prod(x.shape[:-1]) * (1 if axis_name is None else jax.lax.psum(1, axis_name))
-        _several(n, x, "batch_norm in training", "use a larger batch")
-        # Seen from the first row's mean, so that features far from zero lose nothing.
-        near = jax.lax.stop_gradient(average(wide[:1]))
-        wide = wide - near
-        mean = average(wide)
-        variance = average(jnp.square(wide - mean))
-        batch = {"mean": near + mean, "variance": variance * (n / (n - 1))}
-        state = {
+        n = math.prod(x.shape[:-1]) * devices
+        if mask is not None:
+            n = total(mask.reshape(-1, 1).astype(wide.dtype)).reshape(())
+        several = n >= 2
+        moment, mean, variance, off = of_batch(wide, mask, n if mask is None else jnp.maximum(n, 1))
+        y = end(params, off, mean, variance)
+        if mask is not None:  # of one valid step there is no variance
+            kept = end(params, wide - running[0], jnp.zeros_like(running[0]), running[1])
+            y = jnp.where(several, y, kept)
+        unbiased = variance * (n / (n - 1 if mask is None else jnp.maximum(n - 1, 1)))
+        batch = {"mean": moment, "variance": unbiased}
+        after = {
             each: momentum * old + (1 - momentum) * batch[each].reshape(-1).astype(old.dtype)
             for each, old in state.items()
         }
-        y = end(params, wide, mean, variance)
-        return y.astype(x.dtype), jax.lax.stop_gradient(state)
+        if mask is not None:
+            after = {each: jnp.where(several, new, state[each]) for each, new in after.items()}
+        return y.astype(x.dtype), jax.lax.stop_gradient(after)
 
-    return Layer(init, apply)
+    return Layer(init, apply, "batch_norm")
 
 
 def layer_norm(

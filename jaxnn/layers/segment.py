@@ -26,7 +26,7 @@ def take(x: jax.Array, ids: jax.Array) -> jax.Array:
       ids: integers [m]; y is [m, ...].
     """
     x, ids = jnp.asarray(x), jnp.asarray(ids)
-    if not len(x):
+    if x.shape[0] == 0:
         return jnp.zeros((*ids.shape, *x.shape[1:]), x.dtype)
     return x.at[ids].get(mode="fill", fill_value=0, wrap_negative_indices=False)
 

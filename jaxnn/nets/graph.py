@@ -74,11 +74,11 @@ def gcn(
         nodes = checked(x, "gcn").nodes
         w, *b = core.weights(params, nodes, "gcn", "w", *("b",) * bias)
         weights = _edge_weights(x) if weighted else jnp.ones(x.senders.shape, nodes.dtype)
-        scale = jax.lax.rsqrt(1 + segment_sum(weights, x.receivers, len(nodes)))[:, None]
+        scale = jax.lax.rsqrt(1 + segment_sum(weights, x.receivers, nodes.shape[0]))[:, None]
         h = scale * linear({"w": w}, nodes)
         told = take(h, x.senders)
         told = told * weights[:, None] if weighted else told
-        y = scale * (h + segment_sum(told, x.receivers, len(nodes)))
+        y = scale * (h + segment_sum(told, x.receivers, nodes.shape[0]))
         return x._replace(nodes=y + b[0][None] if b else y), ()
 
     return Layer(init, apply)
@@ -115,7 +115,7 @@ def sage(
         x = checked(x, "sage")
 
         def gathered(h):
-            return reduce(take(h, x.senders), x.receivers, len(x.nodes))
+            return reduce(take(h, x.senders), x.receivers, x.nodes.shape[0])
 
         # A sum of products is a product of sums, and the narrower side is summed.
         first = aggregate != "max" and width < x.nodes.shape[-1]
@@ -157,7 +157,7 @@ def gin(body: Any, *, epsilon: float = 0.0, learned: bool = True) -> Layer:
 
     def flow(f, x):
         x = checked(x, "gin")
-        told = segment_sum(take(x.nodes, x.senders), x.receivers, len(x.nodes))
+        told = segment_sum(take(x.nodes, x.senders), x.receivers, x.nodes.shape[0])
         own = f.epsilon(x.nodes) if learned else (1 + epsilon) * x.nodes
         return x._replace(nodes=f.body(own + told))
 
@@ -209,7 +209,7 @@ def _edge_weights(x: Graph):
     if jnp.shape(x.edges) != (*x.senders.shape, 1) or not core.floating(x.edges):
         raise ValueError(
             f"gcn with weighted=True takes edges [m, 1] of floats, their weights, got "
-            f"{core.describe(x.edges)} for {len(x.senders)} edges."
+            f"{core.describe(x.edges)} for {x.senders.shape[0]} edges."
         )
     return x.edges[:, 0].astype(x.nodes.dtype)
 

@@ -70,7 +70,7 @@ def gat(
         nodes = checked(x, "gat").nodes
         names = ("w", "send", "receive", *("b",) * bias)
         w, send, receive, *b = core.weights(params, nodes, "gat", *names)
-        h = linear({"w": w}, nodes).reshape(len(nodes), heads, width)
+        h = linear({"w": w}, nodes).reshape(nodes.shape[0], heads, width)
         sent, received = ((h * each[None]).sum(-1) for each in (send, receive))
         score = jax.nn.leaky_relu(take(sent, x.senders) + take(received, x.receivers), slope)
         own = jax.nn.leaky_relu(sent + received, slope)
@@ -122,7 +122,7 @@ def gatv2(
         names = ("send", "receive", "a", *("b",) * bias)
         send, receive, a, *b = core.weights(params, nodes, "gatv2", *names)
         sent, received = (
-            linear({"w": w}, nodes).reshape(len(nodes), heads, width) for w in (send, receive)
+            linear({"w": w}, nodes).reshape(nodes.shape[0], heads, width) for w in (send, receive)
         )
 
         def score(sum_):
@@ -144,7 +144,7 @@ def _attended(x: Graph, score, own, h, thin: Layer, key, train: bool):
 
     score [m, heads], own [n, heads], h [n, heads, width].
     """
-    n = len(own)
+    n = own.shape[0]
     score_, own_ = jax.lax.stop_gradient((score, own))
     top = jnp.maximum(jax.ops.segment_max(score_, x.receivers, n), own_)
     raised, mine = jnp.exp(score - take(top, x.receivers)), jnp.exp(own - top)

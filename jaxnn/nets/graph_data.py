@@ -75,10 +75,12 @@ def graph(nodes: Any, senders: Any, receivers: Any, edges: Any = (), globals: An
             f"graph takes a sender and a receiver for each edge, got {len(ends[0])} and "
             f"{len(ends[1])}."
         )
-    absent = (np.minimum(*ends) < 0) | (np.maximum(*ends) >= len(nodes))
+    absent = (np.minimum(*ends) < 0) | (np.maximum(*ends) >= nodes.shape[0])
     if absent.any():
         i = int(np.argmax(absent))
-        there = f"{len(nodes)} nodes, 0 to {len(nodes) - 1}" if len(nodes) else "no nodes"
+        there = (
+            f"{nodes.shape[0]} nodes, 0 to {nodes.shape[0] - 1}" if nodes.shape[0] else "no nodes"
+        )
         raise ValueError(
             f"edge {i} runs from node {ends[0][i]} to node {ends[1][i]}, and there are {there}."
         )
@@ -90,7 +92,7 @@ def graph(nodes: Any, senders: Any, receivers: Any, edges: Any = (), globals: An
                 f"{core.describe(edges)}."
             )
     whole = _array(globals)[None] if held(globals) else ()
-    sizes = np.array([[len(nodes), len(ends[0])]], np.int32)
+    sizes = np.array([[nodes.shape[0], len(ends[0])]], np.int32)
     senders, receivers = (each.astype(np.int32) for each in ends)
     return Graph(nodes, edges, senders, receivers, whole, sizes)
 
@@ -114,7 +116,7 @@ def undirected(x: Graph) -> Graph:
     new[1:] = (placed[:, 1:] != placed[:, :-1]).any(axis=0)
     first = order[new & (placed[0] != placed[1])]
     edges = np.concatenate([x.edges, x.edges])[first] if held(x.edges) else ()
-    sizes = np.array([[len(x.nodes), len(first)]], np.int32)
+    sizes = np.array([[x.nodes.shape[0], len(first)]], np.int32)
     return x._replace(edges=edges, senders=ends[0, first], receivers=ends[1, first], sizes=sizes)
 
 
@@ -124,7 +126,9 @@ def undirected(x: Graph) -> Graph:
 def owners(ends: jax.Array, rows: int) -> jax.Array:
     """The part that each of `rows` rows is in, where parts end before ends; their count if none."""
     place = jnp.arange(rows, dtype=ends.dtype)
-    return jnp.searchsorted(ends, place, side="right", method="scan_unrolled").astype(jnp.int32)
+    known = isinstance(ends.shape[0], int)  # a program exported for any number of parts sorts
+    method = "scan_unrolled" if known else "sort"
+    return jnp.searchsorted(ends, place, side="right", method=method).astype(jnp.int32)
 
 
 def node_graphs(x: Graph) -> jax.Array:
@@ -135,18 +139,20 @@ def node_graphs(x: Graph) -> jax.Array:
     >>> nn.node_graphs(nn.batch_graphs([point, point], nodes=3, edges=0, count=2)).tolist()
     [0, 1, 2]
     """
-    return owners(jnp.cumsum(jnp.asarray(x.sizes)[:, 0], dtype=jnp.int32), len(x.nodes))
+    return owners(jnp.cumsum(jnp.asarray(x.sizes)[:, 0], dtype=jnp.int32), x.nodes.shape[0])
 
 
 def node_mask(x: Graph) -> jax.Array:
     """Which nodes are in a graph, bool [n]; the others are left over."""
     held = jnp.sum(jnp.asarray(x.sizes)[:, 0], dtype=jnp.int32)
-    return jnp.arange(len(x.nodes), dtype=jnp.int32) < held
+    return jnp.arange(x.nodes.shape[0], dtype=jnp.int32) < held
 
 
 def edge_mask(x: Graph) -> jax.Array:
     """Which edges are in a graph, bool [m]; the others are left over."""
-    return (jnp.asarray(x.receivers) < len(x.nodes)) & (jnp.asarray(x.senders) < len(x.nodes))
+    return (jnp.asarray(x.receivers) < x.nodes.shape[0]) & (
+        jnp.asarray(x.senders) < x.nodes.shape[0]
+    )
 
 
 def graph_mask(x: Graph) -> jax.Array:
@@ -161,7 +167,7 @@ def degrees(x: Graph, dtype: Any = jnp.float32) -> jax.Array:
     >>> nn.degrees(nn.graph(np.ones((3, 1)), [0, 1, 1], [1, 2, 2])).tolist()
     [0.0, 1.0, 2.0]
     """
-    return segment_sum(edge_mask(x).astype(dtype), x.receivers, len(x.nodes))
+    return segment_sum(edge_mask(x).astype(dtype), x.receivers, x.nodes.shape[0])
 
 
 def checked(x: Any, title: str) -> Graph:

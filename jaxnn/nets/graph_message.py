@@ -47,7 +47,7 @@ def message_passing(
         x = checked(x, "message_passing")
         ends = take(x.nodes, x.senders), take(x.nodes, x.receivers)
         m = f.message(concatenate((*ends, *edges(x, "message_passing"))))
-        told = reduce(m, x.receivers, len(x.nodes))
+        told = reduce(m, x.receivers, x.nodes.shape[0])
         y = f.update(concatenate((x.nodes, told)))
         return x._replace(nodes=y, edges=m if keep else x.edges)
 
@@ -149,7 +149,7 @@ def virtual_node(layer: Any, update: Any) -> Layer:
 
     def flow(f, x):
         x = checked(x, "virtual_node")
-        graphs, width = len(x.sizes), x.nodes.shape[-1]
+        graphs, width = x.sizes.shape[0], x.nodes.shape[-1]
         v = x.globals if held(x.globals) else jnp.zeros((graphs, width), x.nodes.dtype)
         if v.shape != (graphs, width):
             raise ValueError(
@@ -171,7 +171,7 @@ def edges(x: Graph, title: str) -> tuple:
     """The features of the edges in a tuple, which is empty where there are none."""
     if not held(x.edges):
         return ()
-    if features(x.edges, title).shape != (len(x.senders), x.edges.shape[-1]):
+    if features(x.edges, title).shape != (x.senders.shape[0], x.edges.shape[-1]):
         raise ValueError(f"{title} takes edges [m, features], got {describe(x.edges)}.")
     return (x.edges,)
 
@@ -196,6 +196,6 @@ def _matrices(width: int, w_init: Any) -> Layer:
                 f"{w.shape[1] - 1} of an edge, got {describe(x)}."
             )
         y = jnp.matmul(nodes, w.reshape(w.shape[0], w.shape[1] * width))
-        return y.reshape(len(nodes), w.shape[1], width), ()
+        return y.reshape(nodes.shape[0], w.shape[1], width), ()
 
     return Layer(init, apply)

@@ -37,7 +37,7 @@ def readout(*aggregates: str) -> Layer:
     def whole(x):
         x = checked(x, "readout")
         belongs = node_graphs(x)
-        return concatenate([reduce(x.nodes, belongs, len(x.sizes)) for reduce in reduces])
+        return concatenate([reduce(x.nodes, belongs, x.sizes.shape[0]) for reduce in reduces])
 
     return core.lift(core.titled("readout", whole))
 
@@ -67,7 +67,7 @@ def set2set(steps: int = 3) -> Layer:
 
     def begin(x):
         width = checked(x, "set2set").nodes.shape[-1]
-        y = jax.ShapeDtypeStruct((len(x.sizes), 1, 2 * width), x.nodes.dtype)
+        y = jax.ShapeDtypeStruct((x.sizes.shape[0], 1, 2 * width), x.nodes.dtype)
         return lstm(width), y
 
     def init(key, x):
@@ -83,8 +83,8 @@ def set2set(steps: int = 3) -> Layer:
             carry, y = memory
             (carry, q), _ = cell.apply(params, (), (carry, y))
             score = (x.nodes * take(q[:, 0], belongs)).sum(-1)
-            a = segment_softmax(score, belongs, len(x.sizes))
-            r = segment_sum(a[:, None] * x.nodes, belongs, len(x.sizes))
+            a = segment_softmax(score, belongs, x.sizes.shape[0])
+            r = segment_sum(a[:, None] * x.nodes, belongs, x.sizes.shape[0])
             return carry, concatenate((q, r[:, None]))
 
         start = cell.carry(params, y), jnp.zeros(y.shape, y.dtype)
@@ -134,7 +134,7 @@ def top_k_pool(ratio: float = 0.5, *, w_init: Any = GLOROT) -> Layer:
                 f"top_k_pool has params for {w.shape[0]} features, got {core.describe(nodes)}."
             )
         score = jnp.matmul(nodes, w)[:, 0] / jnp.linalg.norm(w)
-        rows = min(len(nodes), math.floor(ratio * len(nodes)) + len(x.sizes))
+        rows = min(nodes.shape[0], math.floor(ratio * nodes.shape[0]) + x.sizes.shape[0])
         node, sizes = _best(x, jax.lax.stop_gradient(score), ratio, rows)
         kept = take(nodes, node) * jnp.tanh(take(score, node))[:, None]
         return _between(x._replace(sizes=sizes), kept, node, rows), ()
@@ -144,7 +144,7 @@ def top_k_pool(ratio: float = 0.5, *, w_init: Any = GLOROT) -> Layer:
 
 def _best(x: Graph, score, ratio: float, rows: int):
     """The nodes that stay, int32 [rows] with the number of nodes where none is left, and sizes."""
-    n = len(x.nodes)
+    n = x.nodes.shape[0]
     belongs = node_graphs(x)
     order = jnp.lexsort((-score, belongs))
     counts = x.sizes[:, 0]
@@ -160,7 +160,7 @@ def _best(x: Graph, score, ratio: float, rows: int):
 
 def _between(x: Graph, kept, node, rows: int) -> Graph:
     """The graph of the kept nodes and the edges between them."""
-    places = jnp.full(len(x.nodes), rows, jnp.int32)
+    places = jnp.full(x.nodes.shape[0], rows, jnp.int32)
     places = places.at[node].set(jnp.arange(rows, dtype=jnp.int32), mode="drop")
 
     def moved(ends):
@@ -170,6 +170,6 @@ def _between(x: Graph, kept, node, rows: int) -> Graph:
     stays = (senders < rows) & (receivers < rows)
     senders, receivers = (jnp.where(stays, ends, rows) for ends in (senders, receivers))
     y = x._replace(nodes=kept, senders=senders, receivers=receivers)
-    owner = node_graphs(y).at[receivers].get(mode="fill", fill_value=len(x.sizes))
-    counts = segment_sum(edge_mask(y).astype(jnp.int32), owner, len(x.sizes))
+    owner = node_graphs(y).at[receivers].get(mode="fill", fill_value=x.sizes.shape[0])
+    counts = segment_sum(edge_mask(y).astype(jnp.int32), owner, x.sizes.shape[0])
     return y._replace(sizes=jnp.stack([x.sizes[:, 0], counts], axis=1))

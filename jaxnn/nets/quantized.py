@@ -13,6 +13,7 @@ from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.distance import nearest
 from jaxnn.losses import mse
+from jaxnn.padding import blank, over, split
 
 
 class Quantized(NamedTuple):
@@ -53,6 +54,9 @@ def vector_quantizer(
     which is the average of all the vectors that ever chose k, the later ones weighing more. A code
     that none chooses stays where it is.
 
+    Of (x, mask), with mask bool [batch, time], the averages and the terms of the loss are those of
+    the valid vectors alone.
+
     Args:
       codes: vectors in the book.
       decay: what is kept of the averages at each step, in [0, 1), such as 0.99; None for a book
@@ -78,6 +82,7 @@ def vector_quantizer(
         raise ValueError(f"{title}: decay is what is kept, in [0, 1), or None, got {decay!r}.")
 
     def init(key, x):
+        x, _ = split(x)
         if core.features(x, title).ndim < 2 or not x.shape[-1]:
             raise ValueError(f"{title} takes [batch, ..., features], got {core.describe(x)}.")
         dtype = core.param_dtype(x)
@@ -87,7 +92,8 @@ def vector_quantizer(
         return (), book | {"counts": jnp.ones((codes,), dtype)}
 
     def apply(params, state, x, *, key=None, train=False):
-        z = core.features(x, title)
+        x, mask = split(x)
+        z = core.features(x if mask is None else blank(x, mask), title)
         if decay is None:
             (book,) = core.weights(params, z, title, "codebook")
         else:
@@ -99,28 +105,37 @@ def vector_quantizer(
             )
         index = nearest(z, book)
         chosen = book[index]
-        rest = tuple(range(1, z.ndim))
         stop = jax.lax.stop_gradient
-        commitment = _mean_square(z - stop(chosen), rest)
+        commitment = _mean_square(z - stop(chosen), mask)
         pulled = jnp.zeros_like(commitment)
         if decay is None:
-            pulled = _mean_square(stop(z) - chosen, rest)
+            pulled = _mean_square(stop(z) - chosen, mask)
         elif core.flag(train):
-            state = _followed(state, stop(z), index, decay)
+            state = _followed(state, stop(z), index, decay, mask)
         return Quantized(z + stop(chosen - z), index, commitment, pulled), state
 
-    return Layer(init, apply)
+    return Layer(init, apply, title if decay is not None else "")
 
 
-def _mean_square(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    return jnp.square(core.at_least_float32(x)).mean(axes).astype(x.dtype)
+def _mean_square(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """The mean of each row's squares, over its valid vectors."""
+    axes, squares = tuple(range(1, x.ndim)), jnp.square(core.at_least_float32(x))
+    if mask is None:
+        return squares.mean(axes).astype(x.dtype)
+    held = jnp.broadcast_to(over(mask, squares), squares.shape)
+    total = jnp.where(held, squares, 0).sum(axes)
+    return (total / jnp.maximum(held.sum(axes), 1).astype(total.dtype)).astype(x.dtype)
 
 
-def _followed(state: dict, z: jax.Array, index: jax.Array, decay: float) -> dict:
-    """The book and its counts after one step of the moving averages."""
+def _followed(
+    state: dict, z: jax.Array, index: jax.Array, decay: float, mask: jax.Array | None
+) -> dict:
+    """The book and its counts after one step of the moving averages of the valid vectors."""
     book, counts = state["codebook"], state["counts"]
     z = z.reshape(-1, z.shape[-1]).astype(book.dtype)
     choices = jax.nn.one_hot(index.reshape(-1), len(counts), dtype=book.dtype)
+    if mask is not None:
+        choices = choices * over(mask, index).reshape(-1, 1).astype(choices.dtype)
     chosen = choices.sum(axis=0)
     counts = decay * counts + (1 - decay) * chosen
     total = jnp.matmul(choices.T, z, precision="highest")

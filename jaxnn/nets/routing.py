@@ -52,11 +52,15 @@ class Routing(NamedTuple):
 export.register_namedtuple_serialization(Routing, serialized_name="jaxnn.Routing")
 
 
-def choose(logits: jax.Array, top_k: int) -> Choice:
+NOWHERE = jnp.iinfo(jnp.int32).max  # the rank of a copy that goes to no expert
+
+
+def choose(logits: jax.Array, top_k: int, held: jax.Array | None = None) -> Choice:
     """The top_k likeliest experts of each row of logits [rows, n].
 
-    Weights are the softmax over all experts where top_k is 1, so that the router learns, and the
-    softmax over the chosen where it is more.
+    Rows that are not `held`, bool [rows], go to none and count for nothing. Weights are the softmax
+    over all experts where top_k is 1, so that the router learns, and the softmax over the chosen
+    where it is more.
 
     >>> import jax.numpy as jnp
     >>> from jaxnn.nets.routing import choose
@@ -69,25 +73,42 @@ def choose(logits: jax.Array, top_k: int) -> Choice:
     over = best if top_k > 1 else logits
     weights = jnp.exp(best - jax.nn.logsumexp(over, axis=-1, keepdims=True))
     hot = experts.T.reshape(-1, 1) == jnp.arange(n, dtype=jnp.int32)[None]
+    if held is not None:
+        hot &= jnp.tile(held, top_k)[:, None]
     before = jnp.cumsum(hot, axis=0, dtype=jnp.int32)
     ranks = jnp.where(hot, before - 1, 0).sum(axis=1, dtype=jnp.int32)
     counts = hot.sum(axis=0, dtype=jnp.int32)
-    return Choice(experts, weights, ranks.reshape(top_k, rows).T, counts)
+    ranks = ranks.reshape(top_k, rows).T
+    if held is not None:
+        ranks = jnp.where(held[:, None], ranks, NOWHERE)
+    return Choice(experts, weights, ranks, counts)
 
 
 def measured(
-    logits: jax.Array, choice: Choice, dropped: jax.Array, axis_name: str | None = None
+    logits: jax.Array,
+    choice: Choice,
+    dropped: jax.Array,
+    axis_name: str | None = None,
+    held: jax.Array | None = None,
 ) -> Routing:
-    """The losses and the usage of a choice, over all devices of a mesh axis if one is named."""
+    """The losses and the usage of a choice, over all devices of a mesh axis if one is named.
+
+    Means are over the rows that are `held`, all by default, or over those of all devices.
+    """
 
     def over_all(x):
         return x if axis_name is None else jax.lax.pmean(x, axis_name)
 
     rows, n = logits.shape
-    copies = max(choice.experts.size, 1)
+    if held is None:
+        weights, many = jnp.ones((rows, 1), logits.dtype), max(rows, 1)
+    else:
+        weights = held[:, None].astype(logits.dtype)
+        many = jnp.maximum(over_all(weights.sum()), 1)
+    copies = many * choice.experts.shape[1]
     usage = over_all(choice.counts.astype(logits.dtype) / copies)
-    probabilities = over_all(jax.nn.softmax(logits).sum(axis=0) / max(rows, 1))
-    z = jnp.square(jax.nn.logsumexp(logits, axis=-1)).sum() / max(rows, 1)
+    probabilities = over_all((jax.nn.softmax(logits) * weights).sum(axis=0) / many)
+    z = (jnp.square(jax.nn.logsumexp(logits, axis=-1)) * weights[:, 0]).sum() / many
     missed = dropped.astype(logits.dtype) / copies
     return Routing(n * jnp.sum(usage * probabilities), over_all(z), usage, over_all(missed))
 

@@ -219,7 +219,7 @@ def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean"
     if distance == "cosine":
         own, sizes = (
             root(jnp.where(there, jnp.square(each), 0).sum(axis=-1, keepdims=True))
-            for each in (x, jnp.broadcast_to(weights, (len(x), *weights.shape[1:])))
+            for each in (x, jnp.broadcast_to(weights, (x.shape[0], *weights.shape[1:])))
         )
         none = (own == 0) | (sizes == 0)
         off = x / jnp.where(own == 0, 1, own) - weights / jnp.where(sizes == 0, 1, sizes)

@@ -14,12 +14,23 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice
 from jaxnn.combine import ensemble
 from jaxnn.core import Layer, Tree
 from jaxnn.layers.dense import dense
 from jaxnn.layers.feed_forward import feed_forward
 from jaxnn.nets.modular import each
-from jaxnn.nets.routing import Choice, Routing, choose, gather, measured, scatter, slots
+from jaxnn.nets.routing import (
+    NOWHERE,
+    Choice,
+    Routing,
+    choose,
+    gather,
+    measured,
+    scatter,
+    slots,
+)
+from jaxnn.padding import blank, split
 
 FORMS = ("auto", "blocks", "ragged")
 
@@ -47,6 +58,9 @@ def sparse_mixture(
 
     Params are {"router", "experts"}, and "shared" where there are shared experts; those of experts
     are those of `ensemble(feed_forward(width), n)`. State is a `Routing` of the last pass.
+
+    Of (x, mask), with mask bool [batch, time], padding goes to no expert, takes no room, counts in
+    no loss and usage, and leaves zeros.
 
     With a capacity, each expert takes in training ceil(capacity rows top_k / n) rows, first choices
     first; others find no place and leave zeros, so that in a residual they pass by. In evaluation
@@ -91,6 +105,7 @@ def sparse_mixture(
     parts = ("router", "experts", "shared") if shared else ("router", "experts")
 
     def init(key, x):
+        x, _ = split(x)
         core.features(x, "sparse_mixture")
         layers = (router, ensemble(expert, n), common)
         made = {
@@ -102,14 +117,17 @@ def sparse_mixture(
 
     def apply(params, state, x, *, key=None, train=False):
         core.required(state, "sparse_mixture")
-        rows = core.features(x, "sparse_mixture").reshape(-1, x.shape[-1])
+        x, mask = split(x)
+        x = x if mask is None else blank(x, mask)
+        held = None if mask is None else jnp.asarray(mask).reshape(-1)
+        rows = jnp.asarray(core.features(x, "sparse_mixture")).reshape(-1, x.shape[-1])
         core.weights(params, x, "sparse_mixture", *parts)
         logits = router(params["router"], rows.astype(core.param_dtype(x)))
-        choice = choose(logits, top_k)
-        room = None if axis_name is None else len(rows)
+        choice = choose(logits, top_k, held)
+        room = None if axis_name is None else rows.shape[0]
         if core.flag(train) and capacity is not None:
-            room = max(math.ceil(capacity * len(rows) * top_k / n), 1)
-        if not len(rows):
+            room = max(math.ceil(capacity * rows.shape[0] * top_k / n), 1)
+        if rows.shape[0] == 0:
             y, lost = rows, jnp.zeros((), jnp.int32)
         elif room is None:
             y = _dropless(params["experts"], rows, choice, expert, activation, form)
@@ -117,9 +135,10 @@ def sparse_mixture(
         else:
             y, lost = _within(expert, params["experts"], rows, choice, room, axis_name)
         y = y + common(params["shared"], rows) if shared else y
-        return y.reshape(x.shape), measured(logits, choice, lost, axis_name)
+        y = y if held is None else jnp.where(held[:, None], y, 0)
+        return y.reshape(x.shape), measured(logits, choice, lost, axis_name, held)
 
-    return Layer(init, apply)
+    return Layer(init, apply, "sparse_mixture")
 
 
 def _options(n: int, top_k: int, capacity: float | None, shared: int, form: str) -> tuple[int, int]:
@@ -131,8 +150,7 @@ def _options(n: int, top_k: int, capacity: float | None, shared: int, form: str)
             f"sparse_mixture: a capacity is a positive multiple of an equal share of rows, got "
             f"{capacity!r}: 1.25 is usual, and None drops nothing."
         )
-    if form not in FORMS:
-        raise ValueError(f"sparse_mixture: form is one of {FORMS}, got {form!r}.")
+    check_choice(form, "sparse_mixture: form", FORMS)
     return top_k, core.count(shared, "sparse_mixture: shared", 0)
 
 
@@ -154,7 +172,7 @@ def _within(
         y = each(expert, held)(params, send(inside, split_axis=0, concat_axis=1))
         y = send(y, split_axis=1, concat_axis=0)
     y = gather(y.reshape(size, -1), slot, choice.weights.astype(x.dtype))
-    return y, (slot == size).sum(dtype=jnp.int32)
+    return y, ((slot == size) & (choice.ranks < NOWHERE)).sum(dtype=jnp.int32)
 
 
 def _dropless(params, x, choice, expert: Layer, activation: Callable, form: str) -> jax.Array:
@@ -206,4 +224,6 @@ def _blocks(expert: Layer, params: Tree, x: jax.Array, choice: Choice) -> jax.Ar
 
 def _block(copies: int, n: int) -> int:
     """Rows of a block: half of an equal share, so that little is padding, within limits."""
+    if jax.export.is_symbolic_dim(copies):
+        return 128
     return min(max(1 << max(copies // (2 * n), 1).bit_length() - 1, 8), 128)
