@@ -10,6 +10,7 @@ from jaxnn.combine import ensemble, remat, repeat, with_dtype
 
 # The protocol
 from jaxnn.core import Cell, Layer, cast, lift
+from jaxnn.elsewhere import absent
 
 # Flows
 from jaxnn.flow import add, concatenate, parallel, residual, serial, wire
@@ -342,3 +343,9 @@ __all__ = [
     "weighted_sum", "widths", "winners", "wire", "with_dtype",
 ]
 # fmt: on
+
+
+def __getattr__(name: str):
+    if name.startswith("_"):  # what Python and its tools ask every module for
+        raise AttributeError(f"module 'jaxnn' has no attribute {name!r}")
+    raise absent(name, __all__)

@@ -39,6 +39,7 @@ def beam_search(
     pad: int = 0,
     inputs: Callable | None = None,
     context: Tree = None,
+    carry: Tree = None,
 ) -> Beams:
     """Looks for the continuations y of highest score: log p(y | prompt) / ((5 + |y|) / 6)^penalty.
 
@@ -47,8 +48,9 @@ def beam_search(
     is done when none that goes on can score higher than those kept.
 
     Args:
-      cell, params, state, prompt, steps, lengths, stop, pad, inputs, context: as in `generate`.
-        Beams are run by `jax.vmap` over batches of one row, so that none may look into others.
+      cell, params, state, prompt, steps, lengths, stop, pad, inputs, context, carry: as in
+        `generate`. Beams are run by `jax.vmap` over batches of one row, so that none may look into
+        others.
       beams: how many continuations go on at each step.
       length_penalty: 0 takes the most likely, more takes longer ones.
 
@@ -74,8 +76,10 @@ def beam_search(
         )
     use = use_of("beam_search", cell, inputs, prompt, steps, stop, lengths)
     given = params, state, context
-    begun = prefill(use, _alone, given, prompt, lengths)
-    check_values(use, prompt, lengths, begun[1].shape[-1])
+    if carry is not None:
+        carry = _by_rows(use, given, carry, prompt)
+    begun = prefill(use, _alone, given, prompt, lengths, carry)
+    check_values(use, prompt, lengths, begun[1].shape[-1], pad)
     return _beam_search(use, beams, given, begun, length_penalty, pad)
 
 
@@ -92,6 +96,36 @@ def _alone(use: Use, given: Tree, carry: Tree, tokens: jax.Array, mask: Any) -> 
         return carry, logits[0]
 
     return jax.vmap(one)(carry, context, tokens, mask)
+
+
+def _by_rows(use: Use, given: Tree, carry: Tree, prompt: Any) -> Tree:
+    """A carry of a batch as those of its rows, one each, with the rows before every leaf.
+
+    The axis of rows in a leaf is the one whose size is another for another number of rows.
+    """
+    params, _, context = given
+    rows = prompt.shape[0]
+
+    def fresh(n):
+        def spec(leaf):
+            return jax.ShapeDtypeStruct((n, *jnp.shape(leaf)[1:]), jnp.result_type(leaf))
+
+        tokens, context_ = spec(prompt), jax.tree.map(spec, context)
+        x = (tokens, jax.ShapeDtypeStruct((n, use.time), bool)) if use.masked else tokens
+        if use.inputs is not None:
+            x = jax.eval_shape(use.inputs, x, context_)
+        return jax.eval_shape(use.cell.carry, params, x)
+
+    def lead(leaf, one, two):
+        differ = [i for i in range(leaf.ndim) if one.shape[i] != two.shape[i]]
+        if not differ:  # it holds nothing of rows
+            return jnp.broadcast_to(leaf, (rows, *leaf.shape))
+        return jnp.expand_dims(jnp.moveaxis(leaf, differ[0], 0), differ[0] + 1)
+
+    core.same(
+        core.spec(carry), fresh(rows), "beam_search goes on from a carry of its cell and rows"
+    )
+    return jax.tree.map(lead, carry, fresh(rows), fresh(rows + 1))
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -38,6 +39,10 @@ class Layer:
     apply: Callable[..., tuple[Tree, Tree]]
     couples: str = ""
 
+    def __post_init__(self):
+        object.__setattr__(self, "init", _checked_init(self.init))
+        object.__setattr__(self, "apply", _checked_apply(self.init, self.apply))
+
     def __call__(self, params: Tree, x: Tree, *, key: jax.Array | None = None, train: bool = False):
         """The output of a net without state; raises ValueError where state would be lost."""
         y, state = self.apply(params, (), x, key=key, train=flag(train))
@@ -61,6 +66,69 @@ class Cell:
     init: Callable[..., tuple[Tree, Tree]]
     carry: Callable[..., Tree]
     apply: Callable[..., tuple[tuple[Tree, Tree], Tree]]
+
+    def __post_init__(self):
+        object.__setattr__(self, "init", _checked_init(self.init))
+        object.__setattr__(self, "apply", _checked_apply(self.init, self.apply))
+
+    def __call__(self, *args: Any, **options: Any):
+        """Raises TypeError: a cell is unrolled, or given its carry."""
+        raise TypeError(
+            f"{name(self)} is a cell, which carries a memory along: call nn.unroll(cell)(params, "
+            "x) for whole sequences, or cell.apply(params, state, (carry, x))."
+        )
+
+
+def _checked_init(init: Callable) -> Callable:
+    """`init`, which must be given a key and return (params, state)."""
+    if getattr(init, "checked", False):
+        return init
+
+    @wraps(init)
+    def start(key, x):
+        check_key(key)
+        made = init(key, x)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise TypeError(
+                f"init of {_title(init)} must return (params, state), got {type(made).__name__}: "
+                "return params, () for a layer without state."
+            )
+        return made
+
+    start.checked = True  # pyright: ignore[reportFunctionMemberAccess]
+    return start
+
+
+def _checked_apply(init: Callable, apply: Callable) -> Callable:
+    """`apply`, which must return (y, state)."""
+    if getattr(apply, "checked", False):
+        return apply
+
+    @wraps(apply)
+    def forward(*args, **options):
+        made = apply(*args, **options)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise TypeError(
+                f"apply of {_title(init)} must return (y, state), got {type(made).__name__}: "
+                "return y, () for a layer without state."
+            )
+        return made
+
+    forward.checked = True  # pyright: ignore[reportFunctionMemberAccess]
+    return forward
+
+
+def _title(init: Callable) -> str:
+    return getattr(init, "__qualname__", "a layer").split(".<locals>")[0]
+
+
+def check_key(key: Any) -> None:
+    """Raises TypeError unless key is one key of `jax.random.key`, or of `jax.random.PRNGKey`."""
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    raw = dtype == jnp.uint32 and shape is not None and len(shape) == 1
+    if not typed and not raw:
+        raise TypeError(f"key must be one of jax.random.key(seed), got {describe(key)}.")
 
 
 if TYPE_CHECKING:
@@ -120,7 +188,7 @@ def titled(title: str, function: Callable) -> Callable:
 
 def name(layer: Layer | Cell) -> str:
     """The name of the factory that made the layer, read off its `init`."""
-    return getattr(layer.init, "__qualname__", "layer").split(".<locals>")[0]
+    return _title(layer.init)
 
 
 def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
@@ -264,8 +332,10 @@ def count(value: Any, what: str, least: int = 1) -> int:
     """A whole number given to a factory; raises ValueError where it is none or too small."""
     if jax.export.is_symbolic_dim(value):
         return value  # a size that an exported program is told later
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
-        raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}.")
+    whole = not isinstance(value, bool) and hasattr(value, "__index__")
+    if not whole or not least <= int(value) < 1 << 31:
+        most = "" if not whole or int(value) < least else " and below 2^31"
+        raise ValueError(f"{what} must be a whole number of at least {least}{most}, got {value!r}.")
     return int(value)
 
 

@@ -42,6 +42,7 @@ def generate(
     pad: int = 0,
     inputs: Callable | None = None,
     context: Tree = None,
+    carry: Tree = None,
 ) -> Generated:
     """Draws tokens one after the other, y_t ~ softmax(logits(prompt, y_1 .. y_t-1) / temperature).
 
@@ -61,6 +62,7 @@ def generate(
       inputs: (tokens, context) -> x, makes what the cell takes of the above; for a net that needs
         more than tokens. Give the same function again: for a new one all is compiled anew.
       context: arrays [batch, ...] for inputs, such as what an encoder put out.
+      carry: where the prompt goes on, the cell's after what came before it; fresh by default.
 
     Returns:
       `Generated`. Where logits are NaN, as they are past the capacity of a cache and after tokens
@@ -69,8 +71,9 @@ def generate(
     Raises:
       TypeError: for what is no cell; for a prompt or lengths that are no integers.
       ValueError: for an empty prompt, a length outside [1, time], a token outside the vocabulary
-        (values are seen unless they are traced); where the steps do not fit the cell, to which
-        prompt and steps are shown as one chunk, so that it may refuse its shape; for a missing key;
+        (values are seen unless they are traced); for prompts that are padded at the front; where
+        the steps do not fit the cell, to which prompt and steps are shown as one chunk, so that it
+        may refuse its shape; for a missing key;
         for arguments out of range.
 
     (Top-k: Fan et al., Hierarchical neural story generation, 2018; top-p: Holtzman et al., The
@@ -96,8 +99,8 @@ def generate(
     _share(1.0 if top_p is None else top_p, "generate: top_p")
     use = use_of("generate", cell, inputs, prompt, steps, stop, lengths)
     given = params, state, context
-    begun = prefill(use, feed, given, prompt, lengths)
-    check_values(use, prompt, lengths, begun[1].shape[-1])
+    begun = prefill(use, feed, given, prompt, lengths, carry)
+    check_values(use, prompt, lengths, begun[1].shape[-1], pad)
     draw = (key, temperature, top_p) if temperature else None
     return _generate(use, top_k, given, begun, draw, pad)
 
@@ -177,7 +180,7 @@ def use_of(title, cell, inputs, prompt, steps, stop, lengths) -> Use:
     return Use(title, cell, inputs, prompt.shape[1], steps, stops, lengths is not None)
 
 
-def check_values(use: Use, prompt: Any, lengths: Any, vocabulary: int) -> None:
+def check_values(use: Use, prompt: Any, lengths: Any, vocabulary: int, pad: Any = 0) -> None:
     """Raises ValueError for tokens and lengths out of range; those that are traced go unseen."""
     if any(each >= vocabulary for each in use.stop):
         raise ValueError(
@@ -192,6 +195,13 @@ def check_values(use: Use, prompt: Any, lengths: Any, vocabulary: int) -> None:
             raise ValueError(
                 f"{use.title} takes prompts of 1 to {use.time} tokens, which are all there are, "
                 f"got lengths of {lengths.min()} to {lengths.max()}."
+            )
+        short = lengths < use.time
+        front = short & (prompt[:, 0] == pad) & (prompt[:, -1] != pad)
+        if not core.traced(pad) and front.any():
+            raise ValueError(
+                f"{use.title}: row {front.argmax()} of the prompt is padded at the front: move its "
+                "tokens to the front, and the padding behind them."
             )
         prompt = prompt[np.arange(use.time)[None] < lengths[:, None]]
     if prompt.min() < 0 or prompt.max() >= vocabulary:
@@ -218,11 +228,13 @@ def feed(use: Use, given: Tree, carry: Tree, tokens: jax.Array, mask: Any) -> tu
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def prefill(use: Use, run: Callable, given: Tree, prompt: Any, lengths: Any) -> tuple[Tree, Any]:
-    """(carry, logits [batch, vocabulary]) after the prompt."""
+def prefill(
+    use: Use, run: Callable, given: Tree, prompt: Any, lengths: Any, carry: Tree = None
+) -> tuple[Tree, Any]:
+    """(carry, logits [batch, vocabulary]) after the prompt, which goes on from a carry."""
     prompt = jnp.asarray(prompt).astype(jnp.int32)
     mask = length_mask(lengths, use.time) if use.masked else None
-    carry, logits = run(use, given, None, prompt, mask)
+    carry, logits = run(use, given, carry, prompt, mask)
     # Attention and positions refuse the shape of a chunk that is longer than they are.
     size = len(prompt), use.time + use.steps - 1
     try:
@@ -247,7 +259,9 @@ def _generate(use: Use, top_k: Any, given: Tree, begun: Any, draw: Any, pad: Any
             token = jnp.argmax(logits, axis=-1)
         else:
             key, temperature, top_p = draw
-            kept = logits / temperature
+            # Below the largest, so that the coldest draws take it in place of infinity less itself.
+            below = logits - logits.max(axis=-1, keepdims=True)
+            kept = below / jnp.maximum(temperature, jnp.finfo(below.dtype).tiny)
             kept = kept if top_k is None else keep_top_k(kept, top_k)
             kept = kept if top_p is None else keep_top_p(kept, top_p)
             token = jax.random.categorical(jax.random.fold_in(key, i), kept)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice
 from jaxnn.core import Tree
 
 
@@ -93,8 +94,7 @@ def pool_steps(h: jax.Array, mask: jax.Array | None, pool: str = "mean") -> jax.
     >>> nn.pool_steps(h, mask).tolist(), nn.pool_steps(h, mask, "max").tolist()
     ([[-3.0]], [[-2.0]])
     """
-    if pool not in ("mean", "max"):
-        raise ValueError(f'pool_steps: pool is "mean" or "max", got {pool!r}.')
+    check_choice(pool, "pool_steps: pool", ("mean", "max"))
     if mask is None:
         return h.mean(axis=1) if pool == "mean" else h.max(axis=1)
     h, there = split((h, mask))

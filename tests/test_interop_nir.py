@@ -157,6 +157,17 @@ ONE = np.ones(1)
         (nir.LIF(ONE, ONE, ONE, ONE), "v_leak of lif is not zero"),
         (nir.LIF(ONE, ONE, 0 * ONE, ONE, ONE), "v_reset of lif is not zero"),
         (nir.LI(ONE, ONE, 0 * ONE), "li scales what it takes in"),
+        (nir.LIF(ONE * 1e-5, ONE, 0 * ONE, ONE), "tau of lif must be finite and at least a step"),
+        (nir.LIF(ONE * 0, ONE, 0 * ONE, ONE), "tau of lif must be finite and at least a step"),
+        (nir.LI(-ONE, ONE, 0 * ONE), "tau of li must be finite and at least a step"),
+        (nir.IF(0 * ONE, ONE), "r of if must be finite and not zero"),
+        (nir.IF(-ONE, ONE), "threshold of if over its gain must be finite and positive"),
+        (nir.IF(np.ones(2), np.array([1.0, -1.0])), "threshold of if over its gain"),
+        (nir.Delay(ONE), "delay is Delay, which no part is"),
+        (
+            nir.Flatten({"input": np.array([2, 3, 4])}, start_dim=1),
+            "flatten flattens axes 1 to 2 of 3",
+        ),
         (nir.Scale(ONE), "scale is Scale, which no part is"),
         (nir.Conv2d((4, 4), np.ones((2, 1, 3, 3)), 1, 1, 1, 2, np.ones(2)), "conv2d has groups"),
     ],
@@ -177,3 +188,24 @@ def test_a_graph_that_branches_is_refused():
     edges = [("input", "a"), ("input", "b"), ("a", "output"), ("b", "output")]
     with pytest.raises(ValueError, match="from_nir takes a chain"):
         from_nir(nir.NIRGraph(nodes, edges))
+
+
+@pytest.mark.parametrize(
+    ("edges", "said"),
+    [
+        ([("input", "a"), ("a", "input")], "input comes again|ends at input|recurrence"),
+        ([("input", "a"), ("a", "b"), ("b", "a")], "a comes again after itself"),
+        ([("input", "a"), ("a", "b")], "ends at b, a Scale"),
+        ([("input", "a"), ("a", "output")], "b lie beside it"),
+        ([("a", "output")], "with a way on"),
+    ],
+)
+def test_a_graph_that_is_no_chain_is_refused_and_says_where(edges, said):
+    nodes = {
+        "input": nir.Input(np.array([1])),
+        "a": nir.Scale(ONE),
+        "b": nir.Scale(ONE),
+        "output": nir.Output(np.array([1])),
+    }
+    with pytest.raises(ValueError, match=said):
+        from_nir(nir.NIRGraph(nodes, edges, type_check=False))

@@ -83,7 +83,7 @@ def test_only_what_is_beside_the_weights_learns(key):
     losses = [nn.training.evaluate(loss, each, (x, x + 1), batch_size=4)["loss"]
               for each in (train, end.train)]  # fmt: skip
     assert losses[1] < losses[0] - 0.1
-    merged = nn.merge_lora(end.train.params)
+    merged = nn.merge_lora(end.train.params, alpha=None)
     y = call(tuned, end.train.params, x)
     assert np.allclose(call(model, merged, x), y, atol=1e-5)
 
@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_refused(key):
     with pytest.raises(ValueError, match="lora takes params .'base', 'lora'., got .'b', 'w'."):
         net(params["base"], x)
     with pytest.raises(ValueError, match="lora takes params"):
-        nn.merge_lora(params["base"])
+        nn.merge_lora(params["base"], alpha=None)
     params["lora"] = {"0/w": params["lora"]["w"]}
     with pytest.raises(ValueError, match="beside no weight"):
         net(params, x)

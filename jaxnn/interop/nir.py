@@ -214,6 +214,13 @@ def _part(nir: Any, name: str, node: Any, dt: float, shape: Any) -> tuple[Part, 
             raise ValueError(f"from_nir: the windows of {name} overlap or are padded.")
         return AvgPool(size), ()
     if isinstance(node, nir.Flatten):
+        axes = len(node.input_type["input"])
+        start, end = (int(n) % max(axes, 1) for n in (node.start_dim, node.end_dim))
+        if (start, end) != (0, axes - 1):
+            raise ValueError(
+                f"from_nir: {name} flattens axes {start} to {end} of {axes}: only a flattening of "
+                "all of them, start_dim=0, is a part."
+            )
         return Flatten(), ()
     return _from_neuron(nir, name, node, dt)
 
@@ -224,6 +231,16 @@ def _from_neuron(nir: Any, name: str, node: Any, dt: float) -> tuple[Part, Any]:
     for zero in ("v_leak", "v_reset"):
         if np.any(getattr(node, zero, 0)):
             raise ValueError(f"from_nir: {zero} of {name} is not zero, where these neurons go.")
+    for title in ("tau", "tau_mem", "tau_syn", "r", "w_in"):
+        value = np.asarray(getattr(node, title, 1.0), np.float64)
+        least = dt if title.startswith("tau") else None
+        fits = np.isfinite(value) & (value != 0 if least is None else value >= least)
+        if not fits.all():
+            wanted = "not zero" if least is None else f"at least a step of {dt} seconds"
+            raise ValueError(
+                f"from_nir: {title} of {name} must be finite and {wanted}, got "
+                f"{value[~fits].flat[0]}."
+            )
     current = 1.0
     found: dict[str, Any] = {}
     if isinstance(node, nir.IF):
@@ -242,6 +259,11 @@ def _from_neuron(nir: Any, name: str, node: Any, dt: float) -> tuple[Part, Any]:
         kind: Any = Leaky
     else:
         found["threshold"] = node.v_threshold / (gain * current)
+        if not (np.isfinite(found["threshold"]) & (found["threshold"] > 0)).all():
+            raise ValueError(
+                f"from_nir: the threshold of {name} over its gain must be finite and positive: a "
+                "neuron that a negative input makes spike is no part."
+            )
         kind = CubaLif if isinstance(node, nir.CubaLIF) else Lif
     numbers: dict[str, Any] = {}
     held: dict[str, Any] = {}
@@ -261,15 +283,27 @@ def _from_neuron(nir: Any, name: str, node: Any, dt: float) -> tuple[Part, Any]:
 
 def _chain(nir: Any, graph: Any) -> list[tuple[str, Any]]:
     """The nodes between input and output, in their order."""
-    after = dict(graph.edges)
+    takes = "from_nir takes a chain: one input, one output, and one way between"
+    after: dict[str, str] = {}
+    for name, following in graph.edges:
+        if name in after:
+            raise ValueError(f"{takes}; {name} goes to {after[name]} and to {following}.")
+        after[name] = following
     starts = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    named = len(set(after)) == len(graph.edges) == len(set(after.values()))
-    if len(starts) != 1 or not named or len(graph.edges) != len(graph.nodes) - 1:
-        raise ValueError("from_nir takes a chain: one input, one output, and one way between.")
-    found, name = [], after[starts[0]]
+    if len(starts) != 1 or starts[0] not in after:
+        raise ValueError(f"{takes}; it has {len(starts)} inputs with a way on.")
+    found, name, met = [], after[starts[0]], {starts[0]}
     while name in after:
+        if name in met:
+            raise ValueError(f"{takes}; {name} comes again after itself: recurrence is no part.")
+        met.add(name)
         found.append((name, graph.nodes[name]))
         name = after[name]
+    if not isinstance(graph.nodes[name], nir.Output):
+        raise ValueError(f"{takes}; it ends at {name}, a {type(graph.nodes[name]).__name__}.")
+    rest = sorted(set(graph.nodes) - met - {name})
+    if rest:
+        raise ValueError(f"{takes}; {', '.join(rest)} lie beside it.")
     return found
 
 

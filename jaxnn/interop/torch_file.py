@@ -1,85 +1,116 @@
 """Tensors by name from a .pt file of PyTorch's, without PyTorch and without running its pickle.
 
-Such a file is a zip: one pickle says which tensors there are, and the numbers lie beside it. A
-pickle is a program. Here it may call two functions, both ours, and make an `OrderedDict`; any other
-name it asks for is refused. What it builds are plain tuples that say where a tensor lies; only
-then are numbers read.
+Since PyTorch 1.6 such a file is a zip: one pickle says which tensors there are, and the numbers lie
+beside it. Before, it was a row of pickles with the numbers behind them. Both are read, and what is
+read, kept and returned is bounded by the size of the file.
 """
 
 import io
-import pickle
+import math
+import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-DTYPES = {
-    "DoubleStorage": np.float64,
-    "FloatStorage": np.float32,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": jnp.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-    "ComplexFloatStorage": np.complex64,
-    "ComplexDoubleStorage": np.complex128,
-}
+from jaxnn.interop.torch_pickle import DTYPES, Storage, Tensor, Unknown, read_pickle
+
 MEND = "torch.save(model.state_dict(), path)"
+MAGIC = 0x1950A86A20F9469CFC6C  # what a file of PyTorch's before 1.6 begins with
+DEPTH = 64  # of dicts and lists in each other
 
 
-class Storage(NamedTuple):
-    """A file of numbers in the archive."""
+def load_torch(path: Any, part: str | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a .pt file of PyTorch's by name; `fill` puts them in the structure of a net.
 
-    kind: str
-    key: str
-    count: int
-
-
-class Tensor(NamedTuple):
-    """A tensor: numbers of a storage from an offset on, with strides in numbers."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-def load_torch(path: Any) -> dict[str, np.ndarray]:
-    """The arrays of a PyTorch state dict by name; `fill` puts them in the structure of a net.
-
-    Dicts within the dict are read as well, with their names joined by dots. Arrays may be views of
+    Dicts and lists within each other are read as well, with their names joined by dots. What is no
+    tensor, such as an epoch or the settings of an optimizer, is left out. Arrays may be views of
     one memory, as the tensors were.
+
+    Args:
+      path: the file.
+      part: names joined by dots, such as "model" or "state.model", of what alone is read; all by
+        default.
 
     Raises:
       OSError: where there is no file.
-      ValueError: for a file that is truncated or damaged, one of PyTorch's before 1.6, one that
-        holds anything but tensors, and for a pickle that asks for anything else, by its name.
+      KeyError: for a part that is not there, with those that are.
+      ValueError: for a file that is truncated or damaged, one without tensors, and for an object
+        of a class that is not PyTorch's, by its name: `part` may leave it out.
 
     >>> import jaxnn as nn
-    >>> tensors = nn.interop.load_torch("net.pt")  # doctest: +SKIP
+    >>> tensors = nn.interop.load_torch("net.pt", part="model")  # doctest: +SKIP
     """
     with open(path, "rb") as file:
-        head = file.read(4)
-    if head[:1] == b"\x80":
-        raise ValueError(
-            f"{path} is a bare pickle, as PyTorch wrote before 1.6: load it with PyTorch there and "
-            f"write it anew, {MEND}."
-        )
+        bare = file.read(1) == b"\x80"
+        file.seek(0)
+        if bare:
+            made, numbers = _read_legacy(file, str(path))
+            return _arrays(made, part, numbers, str(path))
+    damage = (
+        zipfile.BadZipFile,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+        OSError,
+        struct.error,
+    )
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, str(path))
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+            made, numbers = _read_zip(archive, str(path))
+            return _arrays(made, part, numbers, str(path))
+    except damage as error:
         raise ValueError(f"{path} is truncated or damaged, or no .pt file ({error}).") from error
 
 
-def _read(archive: zipfile.ZipFile, path: str) -> dict[str, np.ndarray]:
+def _arrays(made: Any, part: str | None, numbers: Any, path: str) -> dict[str, np.ndarray]:
+    node = made
+    for name in part.split(".") if part else ():
+        names = {str(key): key for key in node} if isinstance(node, dict) else {}
+        if name not in names:
+            raise KeyError(f"{path} has no part {part!r}: there are {sorted(names) or 'none'}.")
+        node = node[names[name]]
+    views: dict[str, Tensor] = {}
+    for name, view in _views(node, part or "", path, set(), 0):
+        name = name[len(part) + 1 :] if part else name
+        if name in views:
+            raise ValueError(f"{path} holds two tensors named {name!r}: rename one.")
+        views[name] = view
+    if not views:
+        raise ValueError(f"{path} holds no tensors by name: write them with {MEND}.")
+    held = {view.storage: numbers(view.storage) for view in views.values()}
+    return {name: _array(held[view.storage], view, name, path) for name, view in views.items()}
+
+
+def _views(node: Any, name: str, path: str, seen: set, depth: int) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in dicts and lists within each other, by their keys joined by dots."""
+    if isinstance(node, Tensor):
+        if name:
+            yield name, node
+        return
+    if isinstance(node, Unknown):
+        raise ValueError(
+            f"{path} was refused: its pickle asks for {node.name}{f', as {name}' if name else ''}. "
+            f"No code of it is run: choose a part without it, or write {MEND}."
+        )
+    if not isinstance(node, dict | list | tuple) or isinstance(node, Storage):
+        return
+    if id(node) in seen or depth > DEPTH:
+        if not len(node):
+            return
+        raise ValueError(f"{path} was refused: {name!r} is met twice, or lies too deep.")
+    seen.add(id(node))
+    items = dict.items(node) if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        yield from _views(value, f"{name}.{key}" if name else str(key), path, seen, depth + 1)
+
+
+# The two forms of file
+
+
+def _read_zip(archive: zipfile.ZipFile, path: str) -> tuple[Any, Any]:
     program = [name for name in archive.namelist() if PurePosixPath(name).name == "data.pkl"]
     if len(program) != 1:
         raise ValueError(f"{path} is an archive without one data.pkl: write it with {MEND}.")
@@ -87,14 +118,60 @@ def _read(archive: zipfile.ZipFile, path: str) -> dict[str, np.ndarray]:
     order = str(folder / "byteorder")
     if order in archive.namelist() and _bytes(archive, order, path) != b"little":
         raise ValueError(f"{path} is big-endian: load it with PyTorch and write it anew, {MEND}.")
-    made = _unpickle(_bytes(archive, program[0], path), path)
-    views = dict(_views(made, "", path, {}))
-    storages = {view.storage: str(folder / "data" / view.storage.key) for view in views.values()}
-    held = {
-        storage: _numbers(_bytes(archive, name, path), storage, name, path)
-        for storage, name in storages.items()
-    }
-    return {name: _array(held[view.storage], view, name, path) for name, view in views.items()}
+    made = read_pickle(io.BytesIO(_bytes(archive, program[0], path)), path)
+
+    def numbers(storage):
+        name = str(folder / "data" / storage.key)
+        return _numbers(_bytes(archive, name, path), storage, name, path)
+
+    return made, numbers
+
+
+def _read_legacy(file: Any, path: str) -> tuple[Any, Any]:
+    if read_pickle(file, path) != MAGIC:
+        raise ValueError(f"{path} is a bare pickle, and none of PyTorch's: write {MEND}.")
+    read_pickle(file, path)  # the version of the form
+    system = read_pickle(file, path)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise ValueError(f"{path} is big-endian: load it with PyTorch and write it anew, {MEND}.")
+    made = read_pickle(file, path)
+    keys = read_pickle(file, path)
+    if not isinstance(keys, list) or not all(type(key) is str for key in keys):
+        raise ValueError(f"{path} is damaged: it does not say which numbers lie in it.")
+    rest = file.read()
+    starts, place = {}, 0
+    kinds = {storage.key: storage for storage in _storages(made)}
+    for key in keys:
+        if key not in kinds or place + 8 > len(rest):
+            raise ValueError(f"{path} is truncated or damaged: the numbers of {key} are missing.")
+        count = int.from_bytes(rest[place : place + 8], "little", signed=True)
+        size = count * np.dtype(DTYPES[kinds[key].kind]).itemsize
+        if count < 0 or place + 8 + size > len(rest):
+            raise ValueError(f"{path} is truncated or damaged: the numbers of {key} are missing.")
+        starts[key] = place + 8, size
+        place += 8 + size
+
+    def numbers(storage):
+        start, size = starts.get(storage.key, (0, -1))
+        if size < 0:
+            raise ValueError(f"{path} is damaged: the numbers of {storage.key} are missing.")
+        return _numbers(rest[start : start + size], storage, storage.key, path)
+
+    return made, numbers
+
+
+def _storages(node: Any) -> Iterator[Storage]:
+    """The storages of all tensors, each dict and list visited once."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Tensor):
+            yield node.storage
+        elif isinstance(node, Storage):
+            yield node
+        elif isinstance(node, dict | list | tuple) and id(node) not in seen:
+            seen.add(id(node))
+            waiting.extend(dict.values(node) if isinstance(node, dict) else node)
 
 
 def _bytes(archive: zipfile.ZipFile, name: str, path: str) -> bytes:
@@ -106,66 +183,6 @@ def _bytes(archive: zipfile.ZipFile, name: str, path: str) -> bytes:
         # PyTorch compresses nothing; what does could swell without end.
         raise ValueError(f"{path} was refused: its {name} is compressed; write it with {MEND}.")
     return archive.read(found)
-
-
-# The pickle
-
-
-def _unpickle(program: bytes, path: str) -> Any:
-    # Made anew for each file: what a pickle is given, it could change for the next one.
-    def rebuild_tensor(storage, offset, shape, strides, *rest):
-        if not isinstance(storage, Storage):
-            raise pickle.UnpicklingError("a tensor lies in no storage")
-        return Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
-
-    def rebuild_parameter(view, *rest):
-        return view
-
-    admitted: dict[tuple[str, str], Any] = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-        ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
-        **{("torch", kind): kind for kind in DTYPES},
-    }
-
-    class Reader(pickle.Unpickler):
-        def find_class(self, module, name, /):
-            if (module, name) not in admitted:
-                raise pickle.UnpicklingError(f"its pickle asks for {module}.{name}")
-            return admitted[module, name]
-
-        def persistent_load(self, pid, /):
-            word, kind, key, _, count = pid
-            if word != "storage" or kind not in DTYPES:
-                raise pickle.UnpicklingError(f"its pickle asks for a {word} of {kind}")
-            return Storage(str(kind), str(key), int(count))
-
-    try:
-        return Reader(io.BytesIO(program)).load()
-    except Exception as error:  # a pickle can go wrong in any way
-        raise ValueError(
-            f"{path} was refused: {error}. Tensors alone are read, and no code is run: {MEND}."
-        ) from error
-
-
-def _views(node: Any, name: str, path: str, seen: dict) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in dicts within dicts, by their keys joined by dots."""
-    if isinstance(node, Tensor) and name:
-        if name in seen:
-            raise ValueError(f"{path} holds two tensors named {name!r}: rename one.")
-        seen[name] = node
-        yield name, node
-        return
-    if not isinstance(node, dict) or id(node) in seen:
-        kind = "dict met before" if isinstance(node, dict) else type(node).__name__
-        place = f"{name!r} is" if name else "it is"
-        raise ValueError(
-            f"{path} holds more than tensors by name, {place} a {kind}: write them alone, {MEND}."
-        )
-    seen[id(node)] = node
-    # Its own `items` could be anything, set by the pickle.
-    for key, value in dict.items(node):
-        yield from _views(value, f"{name}.{key}" if name else str(key), path, seen)
 
 
 # The numbers
@@ -188,6 +205,11 @@ def _array(numbers: np.ndarray, view: Tensor, name: str, path: str) -> np.ndarra
     if len(shape) != len(strides) or not positive or (0 not in shape and last >= len(numbers)):
         raise ValueError(
             f"{path} is damaged: {name!r} of shape {list(shape)} reaches beyond its storage."
+        )
+    if math.prod(shape) > max(numbers.size, 1):
+        raise ValueError(
+            f"{path} was refused: {name!r} of shape {list(shape)} claims more numbers than the "
+            f"{numbers.size} of its storage: save tensor.clone() in the place of an expanded one."
         )
     if 0 in shape:
         return np.zeros(shape, numbers.dtype)

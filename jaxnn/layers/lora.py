@@ -87,12 +87,13 @@ def lora(
     return core.close("lora", init, carry, apply, layer)
 
 
-def merge_lora(params: Tree, *, alpha: float | None = None) -> Tree:
+def merge_lora(params: Tree, *, alpha: float | None) -> Tree:
     """The params of the layer alone, each weight w + (alpha / rank) a b.
 
     Args:
       params: those of `lora`.
-      alpha: the one that `lora` was given.
+      alpha: the one that `lora` was given, None where it was given none. It is no part of the
+        params, so that it has no default here: a wrong one would give other weights in silence.
 
     Raises:
       ValueError: for params that are not of `lora`.
@@ -100,7 +101,7 @@ def merge_lora(params: Tree, *, alpha: float | None = None) -> Tree:
     >>> import jax, jaxnn as nn
     >>> net, x = nn.lora(nn.dense(4), 2), jax.numpy.ones((8, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
-    >>> bool((nn.dense(4)(nn.merge_lora(params), x) == net(params, x)).all())
+    >>> bool((nn.dense(4)(nn.merge_lora(params, alpha=None), x) == net(params, x)).all())
     True
     """
     ranks = {pair["a"].shape[-1] for pair in _parts(params)[1].values()}

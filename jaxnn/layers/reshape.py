@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice
 from jaxnn.core import Layer
 from jaxnn.layers import window
 
@@ -30,8 +31,7 @@ def upsample(scale: window.Sizes, method: str = "nearest") -> Layer:
     Array([1., 1., 2., 2.], dtype=float32)
     """
     scale = window.sizes(scale, "upsample: scale")
-    if method not in ("nearest", "linear"):
-        raise ValueError(f"upsample: method is 'nearest' or 'linear', got {method!r}.")
+    check_choice(method, "upsample: method", ("nearest", "linear"))
 
     def apply(x):
         n = window.spatial(x, "upsample")

@@ -67,6 +67,11 @@ def rnn(
     >>> net(params, (x, lengths)).shape
     (4, 6, 16)
     """
+    if not callable(cell) or isinstance(cell, Cell):
+        what = f"a cell, {core.name(cell)}" if isinstance(cell, Cell) else repr(cell)
+        raise TypeError(
+            f"rnn takes a factory of cells, such as nn.gru, got {what}: rnn(nn.gru, 32)."
+        )
     layers = []
     for i in range(core.count(depth, "rnn: depth")):
         layers += [dropped(dropout)] if i and dropout else []

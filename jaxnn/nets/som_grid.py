@@ -32,6 +32,8 @@ class Grid(NamedTuple):
 
 def checked(grid: Grid, title: str) -> Grid:
     """The grid; raises ValueError where it has no units, or its edges cannot meet."""
+    if not isinstance(grid, Grid):
+        raise TypeError(f"{title} takes a grid, such as nn.Grid(6, 6), got {grid!r}.")
     for name in ("rows", "columns"):
         core.count(getattr(grid, name), f"{title}: {name} of the grid")
     if grid.hexagonal and grid.torus and grid.rows % 2:
