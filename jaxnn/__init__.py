@@ -114,7 +114,7 @@ from jaxnn.nets.detection import Prediction, detect, detection_loss, detector, f
 from jaxnn.nets.encoder_decoder import EncoderDecoder, encoder_decoder
 from jaxnn.nets.expert_parallel import expert_parallel
 from jaxnn.nets.fidelity import frechet_distance, manifold_precision_recall
-from jaxnn.nets.graph import edgewise, gcn, gin, nodewise, sage
+from jaxnn.nets.graph import edgewise, gcn, gin, node_output, nodewise, sage
 from jaxnn.nets.graph_attention import gat, gatv2
 from jaxnn.nets.graph_batch import batch_graphs, padded_size, take_graphs
 from jaxnn.nets.graph_data import (
@@ -321,8 +321,8 @@ __all__ = [
     "merge_lora", "message_passing", "metrics", "mexican_hat_neighbourhood", "mgu", "min_gru",
     "min_lstm", "mixture", "mixture_loss", "mlp", "modular", "module_shardings", "mse",
     "multi_task", "multi_task_loss", "multiquadric_kernel", "nbytes", "negative_links",
-    "net_arguments", "neuron", "node_graphs", "node_mask", "nodewise", "non_maximum_suppression",
-    "organize",
+    "net_arguments", "neuron", "node_graphs", "node_mask", "node_output", "nodewise",
+    "non_maximum_suppression", "organize",
     "orthogonal_least_squares", "pack_objects", "padded_size", "pairwise_iou", "parallel",
     "perplexity", "pixel_shuffle", "pool_steps", "positions", "primary_capsules",
     "primary_matrix_capsules", "projection_discriminator", "quantization_error", "quantize",

@@ -152,7 +152,10 @@ def fresh(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
 
 
 def lift(layer: Any) -> Net:
-    """A layer or cell as it is; a plain function of arrays as a layer without params."""
+    """A layer or cell as it is; a plain function of arrays as a layer without params.
+
+    Given a `Graph`, or any other named tuple with `nodes`, the function acts on its nodes.
+    """
     if isinstance(layer, Layer | Cell):
         return layer
     if not callable(layer):
@@ -168,14 +171,15 @@ def lift(layer: Any) -> Net:
         return (), ()
 
     def apply(params, state, x, *, key=None, train=False):
-        y = layer(x)
+        graph = "nodes" in getattr(type(x), "_fields", ())
+        y = layer(x.nodes if graph else x)
         for leaf in jax.tree.leaves(y):
             if not isinstance(leaf, jax.Array) and not hasattr(leaf, "__array__"):
                 raise TypeError(
                     f"{title} returned {type(leaf).__name__}, not arrays: if {title} makes "
                     f"layers, call it first, {title}(...)."
                 )
-        return y, ()
+        return x._replace(nodes=y) if graph else y, ()
 
     return Layer(titled(title, init), apply)
 
@@ -306,6 +310,11 @@ def at_least_float32(tree: Tree) -> Tree:
 
 def features(x: Any, title: str) -> Any:
     """x, which must hold floats with a feature axis; raises TypeError where it does not."""
+    if "nodes" in getattr(type(x), "_fields", ()):
+        raise TypeError(
+            f"{title} takes arrays, got a {type(x).__name__}: act on its nodes with "
+            f"nn.nodewise({title}(...))."
+        )
     if not floating(x):
         bytes_ = getattr(x, "dtype", None) == jnp.uint8
         mend = "x.astype(jnp.float32)" + (" / 255, as pictures are" if bytes_ else "")

@@ -87,6 +87,7 @@ def accuracy(logits: ArrayLike, labels: ArrayLike, *, ignore: int | None = None)
         labels if hasattr(labels, "dtype") else jnp.asarray(labels), classes, "accuracy", ignore
     )
     right = jnp.argmax(logits, axis=-1) == labels
+    right &= ~jnp.isnan(logits).any(axis=-1)  # NaN is the largest to argmax
     counted = None if ignore is None else jnp.asarray(labels) != ignore
     return jnp.mean(right, dtype=jnp.float32, where=counted)
 
@@ -121,13 +122,17 @@ def ignore_label(loss: Callable, label: int = -100) -> Callable:
 
     def counted(logits, labels):
         held = labels != label
-        values = loss(logits, jnp.where(held, labels, 0))
+        if jnp.ndim(logits) == jnp.ndim(labels) + 1:
+            check_labels(labels, logits.shape[-1], "ignore_label", label)
+        # Zeros in the place of what is left out: its infinities would have NaN as gradient.
+        wide = held.reshape(*held.shape, *(1,) * (jnp.ndim(logits) - held.ndim))
+        values = loss(jnp.where(wide, logits, 0), jnp.where(held, labels, 0))
         if jnp.shape(values) != jnp.shape(labels):
             raise ValueError(
                 f"ignore_label takes a loss of one number a position, got {describe(values)} for "
                 f"labels {describe(labels)}."
             )
-        total = jnp.where(held, values, 0).sum()
+        total = at_least_float32(jnp.where(held, values, 0)).sum()
         return total / jnp.maximum(held.sum(), 1).astype(total.dtype)
 
     return counted

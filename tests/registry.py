@@ -476,6 +476,9 @@ ENTRIES = {
         lambda: nn.serial(nn.top_k_pool(), nn.readout("sum", "max")), graphs, SEE | POOL
     ),
     "set2set": Entry(nn.set2set, graphs, SEE),
+    "function of nodes": Entry(
+        lambda: nn.serial(nn.gcn(8), jnp.tanh, nn.gcn(8), nn.node_output()), graphs, SEE
+    ),
     # flows
     "serial": Entry(lambda: nn.serial(nn.dense(8), jax.nn.tanh, nn.dense(8)), features(8)),
     "serial by name": Entry(lambda: nn.serial(a=nn.dense(8), b=nn.dense(16)), features(8)),

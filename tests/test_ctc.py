@@ -241,3 +241,27 @@ def test_shapes_that_do_not_fit_are_refused(key):
         nn.ctc_align(logits, 1.0 * labels)
     with pytest.raises(ValueError, match="edit_distance takes labels .* of 3 rows"):
         nn.edit_distance(labels, labels[:2])
+
+
+def test_padding_of_minus_one_is_padding():
+    logits = 9 * jax.nn.one_hot(jnp.array([[0, 3, 3, 0, 3, 5]]), 6)
+    zeros, ones = (jnp.array([[3, 3, 5, pad, pad]]) for pad in (0, -1))
+    for a, b in zip(nn.ctc_align(logits, zeros), nn.ctc_align(logits, ones), strict=True):
+        assert (a == b).all()
+    assert nn.edit_distance(ones, jnp.array([[3, 5, -1]])).tolist() == [1]
+    assert nn.edit_distance(jnp.array([[-1]]), jnp.array([[4, 2, -1]])).tolist() == [2]
+
+
+def test_a_label_beyond_the_classes_is_refused_or_cannot_be_said():
+    logits, labels = jnp.zeros((1, 4, 6)), jnp.array([[6]])
+    with pytest.raises(ValueError, match="ctc_align: 6 is no label of 6 classes"):
+        nn.ctc_align(logits, labels)
+    steps, chance = jax.jit(nn.ctc_align)(logits, labels)
+    assert (steps == -1).all()
+    assert chance == -jnp.inf
+
+
+@pytest.mark.parametrize("labels", [[[3, 0, 5]], [[3, -1, 5]], [[0, 1, 0]]])
+def test_a_label_behind_padding_is_refused(labels):
+    with pytest.raises(ValueError, match="a label follows padding"):
+        nn.edit_distance(jnp.array(labels), jnp.array([[1, 2, 3]]))

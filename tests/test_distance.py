@@ -108,6 +108,21 @@ def test_weights_that_are_not_numbers_have_no_error_that_is_a_number():
     assert jnp.isnan(jax.jit(lambda w: nn.u_matrix(grid, w))(one)[0, 0])
 
 
+@pytest.mark.parametrize("penalty", [1e-12, 1e-6, 1e-2, 10.0])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_ridge_with_repeated_features_is_that_of_float64(penalty, repeated):
+    x = RNG.normal(size=(60, 5)).astype(np.float32)
+    x = np.concatenate([x, x[:, :2]], axis=1) if repeated else x
+    y = (x @ RNG.normal(size=(x.shape[1], 2)) + 3).astype(np.float32)
+    wide = x.astype(np.float64) - x.astype(np.float64).mean(axis=0)
+    out = y.astype(np.float64) - y.astype(np.float64).mean(axis=0)
+    u, s, vt = np.linalg.svd(wide, full_matrices=False)
+    share = np.where(s > 1e-9, s / (s**2 + penalty), 0)
+    w = vt.T @ (share[:, None] * (u.T @ out))
+    found = nn.ridge(jnp.asarray(x), jnp.asarray(y), penalty)
+    np.testing.assert_allclose(found["w"], w, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("labels", [[0, -1, 1], [0, 2, 1]])
 def test_a_label_that_is_no_class_is_refused(labels):
     with pytest.raises(ValueError, match=r"unit_labels: labels are 0 to 1, got"):

@@ -70,7 +70,10 @@ def test_an_empty_batch_gives_an_empty_batch():
     [
         (lambda: upsample(0), "upsample: scale must be a whole number of at least 1"),
         (lambda: upsample(1.5), "upsample: scale must be a whole number of at least 1, got 1.5"),
-        (lambda: upsample(2, "cubic"), "upsample: method is one of 'nearest', 'linear', got 'cubic'"),
+        (
+            lambda: upsample(2, "cubic"),
+            "upsample: method is one of 'nearest', 'linear', got 'cubic'",
+        ),
         (lambda: pixel_shuffle(-2), "pixel_shuffle: scale must be a whole number of at least 1"),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 from jax import export
 
 from jaxnn import core
-from jaxnn.checks import check_number
+from jaxnn.checks import check_labels, check_number
 
 EPSILON = 1e-9
 
@@ -218,7 +218,9 @@ def non_maximum_suppression(
         beaten = jnp.any(close[i] & kept & (place < i))
         return kept.at[i].set(kept[i] & ~beaten)
 
-    kept = jax.lax.fori_loop(0, boxes.shape[0], visit, scores[order] > 0)
+    # A box that is not a number overlaps none, and would always be kept.
+    some = (scores[order] > 0) & ~jnp.isnan(sorted_).any(axis=-1)
+    kept = jax.lax.fori_loop(0, boxes.shape[0], visit, some)
     return jnp.zeros_like(kept).at[order].set(kept)
 
 
@@ -246,6 +248,10 @@ def mean_average_precision(
       iou: one overlap, or several over which the mean is taken; COCO's are
         `np.arange(0.5, 1, 0.05)`.
 
+    Raises:
+      ValueError: for another number of pictures, a label that is no class, boxes or scores that are
+        NaN, and overlaps out of range.
+
     (Lin et al., Microsoft COCO: Common objects in context, 2014, whose evaluation this is, for up
     to as many boxes a picture as `found` has.)
 
@@ -260,7 +266,16 @@ def mean_average_precision(
         raise ValueError(
             f"found has {len(found.boxes)} pictures, truth has {len(truth.boxes)}: give the same."
         )
+    for each, what in ((found, "found"), (truth, "truth")):
+        held = each.mask.astype(bool)
+        check_labels(np.where(held, each.labels, 0), classes, f"mean_average_precision, {what}")
+        if np.isnan(each.mask.astype(np.float64)).any() or np.isnan(each.boxes[held]).any():
+            raise ValueError(f"mean_average_precision: {what} has boxes or scores that are NaN.")
     bars = np.atleast_1d(iou)
+    if not bars.size or not ((bars >= 0) & (bars <= 1)).all():
+        raise ValueError(
+            f"mean_average_precision: iou is one or more overlaps in [0, 1], got {iou}."
+        )
     overlaps = _pairs(found.boxes, truth.boxes)
     there = truth.mask.astype(bool)
     values = [

@@ -56,7 +56,11 @@ def squash(x: jax.Array) -> jax.Array:
 
 def _length(x: jax.Array) -> jax.Array:
     """The length in float32 at least, in which squares of half precision do not overflow."""
-    return root(jnp.sum(jnp.square(core.at_least_float32(x)), axis=-1))
+    x = core.at_least_float32(x)
+    # Of parts of the largest, whose squares are within range where those of x are not.
+    most = jax.lax.stop_gradient(jnp.abs(x).max(axis=-1, keepdims=True))
+    most = jnp.where(most > 0, most, 1)
+    return most[..., 0] * root(jnp.sum(jnp.square(x / most), axis=-1))
 
 
 def primary_capsules(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import export
 
 from jaxnn import core
-from jaxnn.checks import check_number
+from jaxnn.checks import check_labels, check_number
 from jaxnn.core import Layer
 from jaxnn.flow import serial, wire
 from jaxnn.layers.conv import conv
@@ -136,6 +136,9 @@ def detection_loss(
             f"{objects.boxes.shape[0]} pictures: give those of the same batch."
         )
     objects = Objects(*map(jnp.asarray, objects))
+    if not core.traced(objects):
+        named = jnp.where(objects.mask.astype(bool), objects.labels, 0)
+        check_labels(named, heat.shape[-1], "detection_loss")
     heat, boxes = core.at_least_float32((heat, boxes))
     gaussian, centre = _gaussians(objects, heat.shape[1:3], size, heat.dtype)
     there = objects.mask.astype(heat.dtype)

@@ -28,9 +28,13 @@ class Game(NamedTuple):
 
 def _in_float32(discriminator: Callable, generator: Callable) -> Game:
     """A game whose means and squares are made in float32 at least."""
+
+    def floats(logits):
+        return core.at_least_float32(logits * 1.0)  # of integers, 1 - x would wrap
+
     return Game(
-        lambda real, fake: discriminator(*core.at_least_float32((real, fake))),
-        lambda fake: generator(core.at_least_float32(fake)),
+        lambda real, fake: discriminator(floats(real), floats(fake)),
+        lambda fake: generator(floats(fake)),
     )
 
 

@@ -168,6 +168,9 @@ def gin(body: Any, *, epsilon: float = 0.0, learned: bool = True) -> Layer:
 def nodewise(layer: Any) -> Layer:
     """A layer of arrays over the nodes of a Graph: what stands between graph layers.
 
+    A plain function, such as `jax.nn.relu`, acts on the nodes in any case; dropout, norms and dense
+    layers are wrapped so.
+
     Params and state are the layer's own.
 
     >>> import jax, jaxnn as nn
@@ -176,6 +179,28 @@ def nodewise(layer: Any) -> Layer:
     -1.0
     """
     return _over("nodewise", "nodes", layer)
+
+
+def node_output() -> Layer:
+    """The features of the nodes [n, features] of a Graph: the end of a net that tells of nodes.
+
+    >>> import jax, jaxnn as nn
+    >>> path = nn.graph(jax.numpy.ones((3, 4)), [0, 1], [1, 2])
+    >>> net = nn.serial(nn.gcn(8), jax.nn.relu, nn.gcn(2), nn.node_output())
+    >>> params, _ = net.init(jax.random.key(0), path)
+    >>> net(params, path).shape
+    (3, 2)
+    """
+
+    def init(key, x):
+        checked(x, "node_output")
+        return (), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        core.flag(train)
+        return checked(x, "node_output").nodes, ()
+
+    return Layer(init, apply)
 
 
 def edgewise(layer: Any) -> Layer:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_labels
 from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers import window
@@ -271,10 +272,13 @@ def spread_loss(activations: jax.Array, labels: jax.Array, margin: Any = 0.9) ->
     >>> f"{nn.spread_loss(jnp.array([[0.9, 0.2, 0.0]]), jnp.array([0])):.3f}"
     '0.040'
     """
+    activations = core.at_least_float32(activations)
     there = present(activations, labels, "spread_loss")
+    check_labels(labels, activations.shape[-1], "spread_loss")
     label = jnp.sum(there * activations, axis=-1, keepdims=True)
     excess = (1 - there) * jax.nn.relu(margin - (label - activations))
-    return jnp.mean(jnp.sum(excess**2, axis=-1))
+    known = there.sum(axis=-1) > 0  # under jit, where a label out of range is not seen
+    return jnp.mean(jnp.where(known, jnp.sum(excess**2, axis=-1), jnp.nan))
 
 
 def _pair(x: Any) -> tuple[Any, Any]:
@@ -298,8 +302,9 @@ def _everywhere(poses, activations, w):
     batch, height, width, below = activations.shape
     votes = jnp.einsum("nyxikl,iclm->nyxickm", poses, w)
     sizes = (height, width)
-    grid = jnp.meshgrid(*((jnp.arange(n, dtype=w.dtype) + 0.5) / n for n in sizes), indexing="ij")
-    place = jnp.stack(grid, axis=-1).reshape(1, height, width, 1, 1, 2)
+    sides = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / n for n in sizes)
+    grid = jnp.meshgrid(*sides, indexing="ij")
+    place = jnp.stack(grid, axis=-1).astype(w.dtype).reshape(1, height, width, 1, 1, 2)
     place = jnp.broadcast_to(place, (*votes.shape[:5], 2))
     votes = votes.at[..., :2, -1].add(place)
     count = height * width * below

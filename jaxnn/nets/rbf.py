@@ -188,8 +188,9 @@ def ridge(features: jax.Array, targets: jax.Array, penalty: float) -> dict[str, 
 
     W, b minimise |features W + b - targets|^2 + penalty |W|^2
 
-    Solved by a QR decomposition of the centred features above sqrt(penalty) I: half as many digits
-    are lost as by the normal equations, and none where features repeat.
+    Solved by the singular values of the centred features, those of rounding alone left out: half as
+    many digits are lost as by the normal equations, and none where features repeat, however small
+    the penalty.
 
     Args:
       features: floats [rows, features], such as what `rbf` gives.
@@ -217,12 +218,12 @@ def ridge(features: jax.Array, targets: jax.Array, penalty: float) -> dict[str, 
     if not core.traced(penalty) and not 0 < penalty < float("inf"):
         raise ValueError(f"ridge: penalty must be positive and finite, got {penalty!r}: 1e-6, say.")
     middle, level = features.mean(axis=0), targets.mean(axis=0)
-    wide = features.shape[1]
-    pull = jnp.sqrt(jnp.asarray(penalty, features.dtype)) * jnp.eye(wide, dtype=features.dtype)
-    left = jnp.concatenate([features - jnp.broadcast_to(middle, features.shape), pull])
+    left = features - jnp.broadcast_to(middle, features.shape)
     right = targets - jnp.broadcast_to(level, targets.shape)
-    right = jnp.concatenate([right, jnp.zeros((wide, targets.shape[1]), targets.dtype)])
-    q, r = jnp.linalg.qr(left)
     with jax.default_matmul_precision("highest"):
-        w = jax.scipy.linalg.solve_triangular(r, q.T @ right)
+        q, r = jnp.linalg.qr(left)
+        u, s, vt = jnp.linalg.svd(r, full_matrices=False)
+        rounding = jnp.finfo(s.dtype).eps * max(features.shape) * s[0]
+        share = jnp.where(s > rounding, s / (jnp.square(s) + penalty), 0).astype(s.dtype)
+        w = vt.T @ (share[:, None] * (u.T @ (q.T @ right)))
         return {"w": w, "b": level - middle @ w}

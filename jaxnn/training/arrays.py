@@ -63,13 +63,13 @@ def count_rows(data: Tree, what: str) -> int:
     return counts.pop()
 
 
-def common_rows(batch: Tree, what: str) -> int:
-    """The rows of a batch, 1 where its leaves share no row axis, such as those of one graph."""
+def common_rows(batch: Tree, what: str) -> int | None:
+    """The rows of a batch, None where its leaves share no row axis, such as those of one graph."""
     leaves = jax.tree.leaves(batch)
     counts = {leaf.shape[0] if jnp.ndim(leaf) else None for leaf in leaves}
     if counts in (set(), {0}):
         raise ValueError(f"{what} has no rows, {describe(batch)}: there is nothing to learn from.")
-    return counts.pop() if len(counts) == 1 and None not in counts else 1
+    return counts.pop() if len(counts) == 1 and None not in counts else None
 
 
 def refuse_nan(data: Tree) -> None:

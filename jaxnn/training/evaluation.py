@@ -90,7 +90,8 @@ def predict(net: Any, train: Train, data: Any, *, batch_size: int | None = None)
     outputs = []
     for x, y in _outputs(net, train, data, batch_size, lambda batch: batch):
         rows = common_rows(x, "a batch")
-        if any(jnp.ndim(leaf) == 0 or leaf.shape[0] != rows for leaf in jax.tree.leaves(y)):
+        leaves = jax.tree.leaves(y)
+        if any(jnp.ndim(leaf) == 0 or rows not in (None, leaf.shape[0]) for leaf in leaves):
             raise ValueError(
                 f"predict joins outputs row by row, but {rows} rows give {describe(y)}: call "
                 "net.apply(params, state, x) itself for outputs that are not one a row."
@@ -177,7 +178,7 @@ def _batches(data: Any, batch_size: int | None) -> Iterator[tuple[Tree, int]]:
     found = False
     for batch in data:
         found, batch = True, as_arrays(batch, "a batch")
-        yield batch, common_rows(batch, "a batch")
+        yield batch, common_rows(batch, "a batch") or 1
     if not found:
         raise ValueError("no batches to evaluate: give some, or arrays and a batch_size.")
 

@@ -157,7 +157,7 @@ def stream(step: Callable, batches: Iterable) -> Feed:
         if batch is None:
             return None
         batch = as_arrays(batch, "a batch")
-        return common_rows(batch, "a batch"), jax.device_put(batch)
+        return common_rows(batch, "a batch") or 1, jax.device_put(batch)
 
     ahead: Any = ()  # nothing drawn yet
 

@@ -16,7 +16,7 @@ TRANSPOSE = {
 def conv(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None, **options):
     """PyTorch's convolution of x [batch, *space, channels] by w [*size, channels, width]."""
     n = x.ndim - 2
-    w = w.permute(n + 1, n, *range(n))
+    w = w.permute(n + 1, n, *range(n)).contiguous()  # else some gradients are refused
     return CONV[n](x.movedim(-1, 1), w, b, **options).movedim(1, -1)
 
 
@@ -25,7 +25,7 @@ def conv_transpose(
 ):
     """PyTorch's transposed convolution, with x and w as above."""
     n = x.ndim - 2
-    w = w.unflatten(-1, (groups, -1)).permute(n + 1, n, n + 2, *range(n)).flatten(0, 1)
+    w = w.unflatten(-1, (groups, -1)).permute(n + 1, n, n + 2, *range(n)).flatten(0, 1).contiguous()
     return TRANSPOSE[n](x.movedim(-1, 1), w, b, groups=groups, **options).movedim(1, -1)
 
 
