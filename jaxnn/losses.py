@@ -23,6 +23,8 @@ def mse(prediction: ArrayLike, target: ArrayLike) -> jax.Array:
     >>> nn.mse(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]))
     Array(2., dtype=float32)
     """
+    for each in (prediction, target):
+        _only_array(each, "mse")
     if jnp.shape(prediction) != jnp.shape(target):
         raise ValueError(
             f"mse takes predictions and targets of one shape, got {describe(prediction)} against "
@@ -33,17 +35,22 @@ def mse(prediction: ArrayLike, target: ArrayLike) -> jax.Array:
 
 
 def _is_array(x: Any) -> bool:
+    """Whether x is one array or number."""
     return hasattr(x, "dtype") or isinstance(x, int | float)
+
+
+def _only_array(x: Any, title: str) -> Any:
+    if not _is_array(x):
+        raise TypeError(
+            f"{title} takes arrays, got {type(x).__name__}: give the part of the output that it "
+            f"measures, lambda prediction, target: {title}(prediction.output, target)."
+        )
+    return x
 
 
 def _floats(x: Any, title: str) -> jax.Array:
     """x in float32 at least: integers of few bits would wrap, and half precision overflow."""
-    if not _is_array(x):
-        raise TypeError(
-            f"{title} takes arrays, got {type(x).__name__}: give the part of the output that it "
-            "measures, lambda prediction, target: mse(prediction.output, target)."
-        )
-    x = jnp.asarray(x)
+    x = jnp.asarray(_only_array(x, title))
     return at_least_float32(x if floating(x) else x.astype(jnp.float32))
 
 
@@ -147,7 +154,22 @@ def mean_over_rows(
       TypeError: for a measure that returns something else than an array.
       ValueError: for any other shape, since such an array comes of broadcasting by mistake.
     """
-    value = measure(prediction, target)
+    if _is_array(prediction) and _is_array(target):
+        rows = [jnp.shape(each)[:1] for each in (prediction, target)]
+        if rows[0] != rows[1]:
+            raise ValueError(
+                f"{title} takes as many targets as predictions, got {describe(target)} for "
+                f"{describe(prediction)}."
+            )
+    try:
+        value = measure(prediction, target)
+    except (TypeError, AttributeError, DeprecationWarning) as error:
+        if _is_array(prediction):
+            raise
+        raise TypeError(
+            f"{title} could not take {type(prediction).__name__}, which the net puts out: give the "
+            "part that it measures, lambda prediction, target: loss(prediction.output, target)."
+        ) from error
     if not hasattr(value, "dtype") and not isinstance(value, int | float):
         raise TypeError(
             f"{title} must return an array, got {type(value).__name__}: return one number a row."
@@ -155,6 +177,8 @@ def mean_over_rows(
     shape = jnp.shape(value)
     # Positions are all axes but that of features: [batch], [batch, time], [batch, height, width].
     held = [jnp.shape(leaf) for leaf in jax.tree.leaves((prediction, target))]
+    if shape[1:] == (1,) and set(held) == {shape}:
+        shape = shape[:1]  # one output a row
     if shape and not any(shape == of[: len(shape)] and _is_rows(shape, of) for of in held):
         raise ValueError(
             f"{title} must be one number or one a row, got {describe(value)} for predictions "

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.checks import check_choice
+from jaxnn.checks import check_choice, check_labels
 from jaxnn.core import count, describe
 from jaxnn.nets.boxes import Objects
 from jaxnn.nets.boxes import mean_average_precision as average_precision_of
@@ -56,11 +56,12 @@ class Metric(NamedTuple):
     compute: Callable[[Any], Any]
 
 
-def accuracy() -> Metric:
+def accuracy(*, ignore: int | None = None) -> Metric:
     """The share of labels that are predicted: the number of right rows over that of rows.
 
     Predictions are logits or probabilities floats [..., classes], or classes integers [...];
-    targets are classes integers [...]. Without rows it is NaN.
+    targets are classes integers [...], of which those equal to `ignore` are left out. Without rows
+    it is NaN.
 
     >>> import numpy as np, jaxnn as nn
     >>> metric = nn.metrics.accuracy()
@@ -69,18 +70,18 @@ def accuracy() -> Metric:
     """
 
     def update(totals, prediction, target):
-        found, labels = _classes(prediction, target, "accuracy")
+        found, labels = _classes(prediction, target, "accuracy", ignore)
         right, rows = totals
         return right + int((found == labels).sum()), rows + labels.size
 
     return Metric(lambda: (0, 0), update, lambda totals: _ratio(*totals))
 
 
-def confusion_matrix(classes: int) -> Metric:
+def confusion_matrix(classes: int, *, ignore: int | None = None) -> Metric:
     """How often each class is predicted for each: C[i, j] rows of class i are predicted as j.
 
     Args:
-      classes: the number of classes; predictions and targets are as for `accuracy`.
+      classes: the number of classes; predictions, targets and ignore are as for `accuracy`.
 
     Raises:
       ValueError: for a class outside [0, classes).
@@ -91,14 +92,14 @@ def confusion_matrix(classes: int) -> Metric:
     array([[1, 1],
            [0, 1]])
     """
-    return Metric(*_counts(classes, "confusion_matrix"), lambda totals: totals)
+    return Metric(*_counts(classes, "confusion_matrix", ignore), lambda totals: totals)
 
 
-def precision(classes: int, *, average: str | None = "macro") -> Metric:
+def precision(classes: int, *, average: str | None = "macro", ignore: int | None = None) -> Metric:
     """The share of rows predicted as a class that are of it: TP / (TP + FP), 0 without any.
 
     Args:
-      classes: the number of classes; predictions and targets are as for `accuracy`.
+      classes: the number of classes; predictions, targets and ignore are as for `accuracy`.
       average: "macro", the mean over the classes that occur as a prediction or a target;
         "weighted", the same weighted by their rows; "micro", over all rows at once; "binary", of
         class 1 of two; None, an array of one value a class.
@@ -108,35 +109,37 @@ def precision(classes: int, *, average: str | None = "macro") -> Metric:
     >>> metric.compute(metric.update(metric.init(), np.array([0, 1, 1]), np.array([0, 1, 0])))
     0.5
     """
-    return _of_counts("precision", classes, average, lambda hit, said, true: (hit, said))
+    return _of_counts("precision", classes, average, ignore, lambda hit, said, true: (hit, said))
 
 
-def recall(classes: int, *, average: str | None = "macro") -> Metric:
+def recall(classes: int, *, average: str | None = "macro", ignore: int | None = None) -> Metric:
     """The share of rows of a class that are predicted as it: TP / (TP + FN), 0 without any.
 
     Args:
-      classes, average: as for `precision`.
+      classes, average, ignore: as for `precision`.
 
     >>> import numpy as np, jaxnn as nn
     >>> metric = nn.metrics.recall(2, average="binary")
     >>> metric.compute(metric.update(metric.init(), np.array([0, 1, 1]), np.array([0, 1, 0])))
     1.0
     """
-    return _of_counts("recall", classes, average, lambda hit, said, true: (hit, true))
+    return _of_counts("recall", classes, average, ignore, lambda hit, said, true: (hit, true))
 
 
-def f1(classes: int, *, average: str | None = "macro") -> Metric:
+def f1(classes: int, *, average: str | None = "macro", ignore: int | None = None) -> Metric:
     """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), 0 without any.
 
     Args:
-      classes, average: as for `precision`.
+      classes, average, ignore: as for `precision`.
 
     >>> import numpy as np, jaxnn as nn
     >>> metric = nn.metrics.f1(2, average="binary")
     >>> round(metric.compute(metric.update(metric.init(), np.array([1, 1]), np.array([1, 0]))), 3)
     0.667
     """
-    return _of_counts("f1", classes, average, lambda hit, said, true: (2 * hit, said + true))
+    return _of_counts(
+        "f1", classes, average, ignore, lambda hit, said, true: (2 * hit, said + true)
+    )
 
 
 def auroc() -> Metric:
@@ -281,7 +284,9 @@ def _joined(parts: Sequence[Objects]) -> Objects:
     return Objects(*(np.concatenate(list(map(pad, leaves))) for leaves in zip(*parts, strict=True)))
 
 
-def _of_counts(title: str, classes: int, average: str | None, quotient: Callable) -> Metric:
+def _of_counts(
+    title: str, classes: int, average: str | None, ignore: int | None, quotient: Callable
+) -> Metric:
     """A quotient of counts a class, (TP, predicted, true) -> (numerator, denominator)."""
     check_choice(average, f"{title}: average", AVERAGES)
     if average == "binary" and classes != 2:
@@ -301,15 +306,15 @@ def _of_counts(title: str, classes: int, average: str | None, quotient: Callable
         weights = true if average == "weighted" else (said + true > 0)
         return float(np.average(values, weights=weights)) if weights.any() else 0.0
 
-    return Metric(*_counts(classes, title), compute)
+    return Metric(*_counts(classes, title, ignore), compute)
 
 
-def _counts(classes: int, title: str) -> tuple[Callable, Callable]:
+def _counts(classes: int, title: str, ignore: int | None) -> tuple[Callable, Callable]:
     """`init` and `update` of a confusion matrix."""
     count(classes, f"{title}: classes")
 
     def update(totals, prediction, target):
-        found, labels = _classes(prediction, target, title)
+        found, labels = _classes(prediction, target, title, ignore)
         for each, what in ((found, "prediction"), (labels, "label")):
             if ((each < 0) | (each >= classes)).any():
                 bad = each[(each < 0) | (each >= classes)].flat[0]
@@ -320,8 +325,10 @@ def _counts(classes: int, title: str) -> tuple[Callable, Callable]:
     return lambda: np.zeros((classes, classes), np.int64), update
 
 
-def _classes(prediction: Any, target: Any, title: str) -> tuple[np.ndarray, np.ndarray]:
-    """Classes that are predicted and those that are true, integers of one shape."""
+def _classes(
+    prediction: Any, target: Any, title: str, ignore: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Classes that are predicted and those that are true, integers [rows], without ignored ones."""
     if not hasattr(prediction, "shape"):
         raise TypeError(
             f"{title} takes logits or classes, got {type(prediction).__name__}: give the part of "
@@ -330,16 +337,20 @@ def _classes(prediction: Any, target: Any, title: str) -> tuple[np.ndarray, np.n
     y, labels = np.asarray(prediction), np.asarray(target)
     if labels.dtype.kind not in "iub":
         raise TypeError(f"{title} takes integer labels, got {describe(labels)}.")
+    held = np.ones(labels.shape, bool) if ignore is None else labels != ignore
     if y.dtype.kind in "iub" and y.shape == labels.shape:
-        return y, labels
+        if (labels[held] < 0).any():
+            raise ValueError(f"{title}: a label is {labels[held].min()}: name it by ignore=.")
+        return y[held], labels[held]
     if y.shape[:-1] != labels.shape or y.ndim == 0 or y.shape[-1] < 2 or y.dtype.kind in "iub":
         raise ValueError(
             f"{title} takes logits [..., classes] of two classes or more, or classes [...], for "
             f"labels [...], got {describe(y)} for {describe(labels)}."
         )
-    if np.isnan(y.astype(np.float32)).any():
+    check_labels(labels[held].astype(int), y.shape[-1], title)
+    if np.isnan(y[held].astype(np.float32)).any():
         raise ValueError(f"{title}: a logit is NaN, so no class is predicted.")
-    return y.argmax(axis=-1), labels
+    return y[held].argmax(axis=-1), labels[held]
 
 
 def _floats(prediction: Any, target: Any, title: str) -> tuple[np.ndarray, np.ndarray]:

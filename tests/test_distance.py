@@ -54,8 +54,11 @@ def test_no_array_of_rows_by_centres_by_features_is_kept():
         jax.ShapeDtypeStruct((512, 256), jnp.float32),
         jax.ShapeDtypeStruct((128, 256), jnp.float32),
     )
-    memory = jax.jit(squared_distances).lower(*shapes).compile().memory_analysis()
-    assert memory.temp_size_in_bytes < 512 * 128 * 256
+    shapes = tuple(shapes)
+    total = jax.grad(lambda *given: squared_distances(*given).sum(), (0, 1))
+    for program in (squared_distances, total):
+        memory = jax.jit(program).lower(*shapes).compile().memory_analysis()
+        assert memory.temp_size_in_bytes < 512 * 128 * 256
 
 
 @pytest.mark.parametrize("away", [0.0, 1e4])

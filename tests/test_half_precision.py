@@ -211,5 +211,5 @@ def test_labels_of_capsules_and_objects_that_are_no_class_are_refused(label):
     prediction = nn.Prediction(jnp.zeros((1, 2, 2, 3)), jnp.ones((1, 2, 2, 4)))
     with pytest.raises(ValueError, match=f"detection_loss: labels are 0 to 2, got {label}"):
         nn.detection_loss(prediction, objects, size=(4, 4))
-    with pytest.raises(ValueError, match=f"mean_average_precision, truth: labels .* got {label}"):
+    with pytest.raises(ValueError, match=f"mean_average_precision, found: labels .* got {label}"):
         nn.mean_average_precision(objects, objects, classes=3)

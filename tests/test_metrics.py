@@ -104,6 +104,18 @@ def test_logits_and_classes_give_the_same():
     assert over(metric, logits, LABELS, 7) == over(metric, FOUND, LABELS, 7)
 
 
+def test_ignored_labels_count_as_nothing():
+    labels = np.where(np.arange(ROWS) % 3 == 0, -100, LABELS)
+    kept = labels != -100
+    expected = sklearn_metrics.accuracy_score(labels[kept], FOUND[kept])
+    assert over(nn.metrics.accuracy(ignore=-100), FOUND, labels, 7) == pytest.approx(expected)
+    expected = sklearn_metrics.f1_score(labels[kept], FOUND[kept], average="macro")
+    assert over(nn.metrics.f1(CLASSES, ignore=-100), FOUND, labels, 7) == pytest.approx(expected)
+    for prediction in (FOUND, np.eye(CLASSES)[FOUND]):
+        with pytest.raises(ValueError, match="accuracy: .*-100"):
+            over(nn.metrics.accuracy(), prediction, labels, 7)
+
+
 def test_without_rows_a_quotient_is_not_a_number():
     for metric in (nn.metrics.accuracy(), nn.metrics.auroc(), nn.metrics.r2()):
         assert np.isnan(metric.compute(metric.init()))
@@ -115,7 +127,7 @@ def test_without_rows_a_quotient_is_not_a_number():
         (lambda m: m.f1(3, average="makro"), "did you mean 'macro'"),
         (lambda m: m.f1(3, average="binary"), "is for 2 classes, got 3"),
         (lambda m: over(m.f1(3), np.array([3]), np.array([0]), 1), "got the prediction 3"),
-        (lambda m: over(m.confusion_matrix(3), np.array([0]), np.array([-1]), 1), "the label -1"),
+        (lambda m: over(m.confusion_matrix(3), np.array([0]), np.array([-1]), 1), "a label is -1"),
         (lambda m: over(m.accuracy(), np.ones((3, 1)), np.zeros(3, int), 3), "two classes or more"),
         (lambda m: over(m.accuracy(), np.full((3, 2), np.nan), np.zeros(3, int), 3), "is NaN"),
         (lambda m: over(m.auroc(), np.ones((3, 1)), np.ones(3, int), 3), "one score for each"),

@@ -57,3 +57,15 @@ def test_bad_input_is_refused():
             nn.quantize({}, bits)
     with pytest.raises(ValueError, match="kind is one of float32"):
         nn.energy(1, kind="int4")
+
+
+def test_vectors_under_repeat_are_kept_as_they_are():
+    net = nn.repeat(nn.serial(nn.layer_norm(), nn.dense(8)), 3)
+    params, _ = net.init(jax.random.key(0), jnp.ones((2, 8)))
+    spread = jnp.array([1e-3, 1.0, 1e3])[:, None]
+    params[1]["b"] = params[1]["b"] + spread
+    params[0]["scale"] = params[0]["scale"] * spread
+    found = nn.dequantize(nn.quantize(params))
+    assert (found[1]["b"] == params[1]["b"]).all()
+    assert (found[0]["scale"] == params[0]["scale"]).all()
+    assert (found[1]["w"] != params[1]["w"]).any()

@@ -145,6 +145,12 @@ def test_a_measure_of_another_shape_than_rows_is_refused(shape):
         measured(lambda p, t: jnp.ones(shape), jnp.ones((8, 2)), jnp.ones((8, 2)))
 
 
+def test_one_output_a_row_is_one_number_a_row():
+    logits, labels = jnp.full((8, 1), 0.5), jnp.ones((8, 1))
+    found = measured(optax.sigmoid_binary_cross_entropy, logits, labels)
+    assert jnp.allclose(found, jnp.log1p(jnp.exp(-0.5)))
+
+
 @pytest.mark.parametrize("shape", [(), (8,), (8, 5)])
 def test_the_mean_of_one_number_a_row_or_a_position_is_taken(shape):
     values = jnp.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape)
@@ -174,6 +180,50 @@ def test_what_is_no_net_or_optimizer_is_refused_at_the_start(net, optimizer, mes
 def test_a_cell_in_place_of_a_layer_is_refused():
     with pytest.raises(TypeError, match=r"nn.unroll\(cell\)"):
         nn.training.supervised(nn.gru(4), nn.mse)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (
+            lambda p: p["w"].sum(),
+            TypeError,
+            r"returns \(value, \(state, metrics\)\), got float32\[\]",
+        ),
+        (lambda p: (p["w"].sum(), ((), {"loss": 7.0})), ValueError, 'one named "loss"'),
+        (
+            lambda p: (p["w"].sum(), ((), {"each": jnp.ones(3)})),
+            ValueError,
+            r"'each' is float32\[3\]",
+        ),
+    ],
+)
+def test_a_loss_that_returns_something_else_is_refused(made, error, message):
+    step, train = begin(nn.dense(1), optax.sgd(0.1), lambda p, *_, **__: made(p))
+    with pytest.raises(error, match=message):
+        step(train, BATCH)
+
+
+def test_an_optimizer_that_is_none_is_refused_by_the_step():
+    with pytest.raises(TypeError, match=r"step takes an optimizer .* give adam\(\.\.\.\)"):
+        nn.training.step(nn.training.supervised(nn.dense(1), nn.mse), optax.adam)
+
+
+def test_a_seed_in_the_place_of_a_key_is_refused():
+    with pytest.raises(TypeError, match="key must be one of jax.random.key"):
+        nn.training.start(nn.dense(1), optax.sgd(0.1), 0, X)
+
+
+def test_fewer_targets_than_predictions_are_refused():
+    with pytest.raises(ValueError, match="as many targets as predictions"):
+        measured(lambda p, t: p[:, 0] - t, jnp.ones((8, 1)), jnp.ones(1))
+
+
+def test_a_measure_of_an_output_of_several_parts_is_told_to_take_one():
+    said = nn.Mixture(X, X, X)
+    for loss in (nn.mse, optax.squared_error, nn.accuracy):
+        with pytest.raises(TypeError, match=r"prediction\.output"):
+            measured(loss, said, X)
 
 
 def test_a_loss_of_many_numbers_is_refused():

@@ -4,7 +4,10 @@ They are kept in the folder that JAXNN_DATA names, else in the cache of the syst
 there is no network, put the file there by hand.
 """
 
+import hashlib
 import os
+import re
+import zipfile
 from pathlib import Path
 
 from examples.data.split import need
@@ -86,10 +89,16 @@ HOMES = {
         f"{PLANETOID}/ind.cora.y",
         "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
     ),
-    # An archive made anew at each download: its members are checked by who reads them.
+    # An archive made anew at each download: its members are checked, by the digest of MEMBERS.
     "free-spoken-digit-dataset.zip": (
         "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip",
         None,
+    ),
+}
+MEMBERS = {
+    "free-spoken-digit-dataset.zip": (
+        r"(?:.*/)?(recordings/[^/]+\.wav)",
+        "954ea1cf5c26624532853cc6ef905de1efeb89365398c0ce58fe829927db0667",
     ),
 }
 
@@ -109,9 +118,36 @@ def fetched(name: str) -> Path:
     if path.exists():
         if digest is not None and pooch.file_hash(path) != digest:
             raise OSError(f"{path} is damaged, its SHA-256 is not {digest}: {mend}")
+        if name in MEMBERS and members_digest(path, MEMBERS[name][0]) != MEMBERS[name][1]:
+            raise OSError(f"{path} is damaged, or holds other files than it should: {mend}")
         return path
     try:
-        return Path(pooch.retrieve(url, known, path.name, path.parent))
+        found = Path(pooch.retrieve(url, known, path.name, path.parent))
     except Exception as error:  # each of pooch's transports has its own kinds
         why = type(error).__name__
         raise OSError(f"{path} is absent and could not be downloaded ({why}): {mend}") from error
+    if name in MEMBERS and members_digest(found, MEMBERS[name][0]) != MEMBERS[name][1]:
+        found.unlink()  # such as a page that says why there is no file
+        raise OSError(f"{url} gave something else than {name}, which was not kept: {mend}")
+    return found
+
+
+def members_digest(path: Path, pattern: str) -> str | None:
+    """The SHA-256 of an archive's members whose names match, None where it is no archive.
+
+    Of each in the order of names: its name, a zero byte, and its SHA-256.
+    """
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            named = {
+                match[1]: name
+                for name in archive.namelist()
+                if (match := re.fullmatch(pattern, name))
+            }
+            for short in sorted(named):
+                member = hashlib.sha256(archive.read(named[short])).digest()
+                digest.update(short.encode() + b"\0" + member)
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return None
+    return digest.hexdigest()

@@ -108,7 +108,7 @@ def plain_pickle(path: Path) -> Any:
     with open(path, "rb") as file:
         try:
             return _Plain(file, encoding="latin1").load()
-        except pickle.UnpicklingError as error:
+        except (pickle.UnpicklingError, EOFError, ValueError, IndexError) as error:
             raise ValueError(f"{path} is not what it should be: {error}") from error
 
 

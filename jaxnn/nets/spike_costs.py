@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Layer, Tree
+from jaxnn.tree import decayed
 
 
 class Scaled(NamedTuple):
@@ -21,11 +22,13 @@ class Scaled(NamedTuple):
 
 
 def quantize(params: Tree, bits: int = 8) -> Tree:
-    """Every weight in few bits, `Scaled`, with one scale for each output; biases as they are.
+    """Every weight in few bits, `Scaled`, with one scale for each output; vectors as they are.
 
     values = round(w / scale), scale = max |w| / (2^{bits - 1} - 1) over all axes but the last
 
-    It is for floats of two axes and more. `nn.nbytes` of the result is what it takes to store.
+    It is for floats of two axes and more that are no biases or scales by their name, as `decayed`
+    tells them: under `repeat` those have two axes too, and would share a scale over depth.
+    `nn.nbytes` of the result is what it takes to store.
 
     Args:
       params: of any net.
@@ -46,8 +49,8 @@ def quantize(params: Tree, bits: int = 8) -> Tree:
         raise ValueError(f"quantize: bits are 2 to 8, which int8 holds, got {bits}.")
     most = 2 ** (bits - 1) - 1
 
-    def one(w):
-        if not core.floating(w) or w.ndim < 2:
+    def one(w, weight):
+        if not core.floating(w) or w.ndim < 2 or not weight:
             return w
         w = w.astype(core.param_dtype(w))
         scale = jnp.max(jnp.abs(w), axis=tuple(range(w.ndim - 1))) / most
@@ -56,7 +59,7 @@ def quantize(params: Tree, bits: int = 8) -> Tree:
         values = jnp.round(w / by.reshape((1,) * (w.ndim - 1) + (-1,)))
         return Scaled(values.astype(jnp.int8), scale)
 
-    return jax.tree.map(one, params)
+    return jax.tree.map(one, params, decayed(params))
 
 
 def dequantize(params: Tree) -> Tree:

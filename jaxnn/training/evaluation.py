@@ -13,7 +13,7 @@ from jaxnn.metrics import Metric
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows
 from jaxnn.training.feed import check_batches
 from jaxnn.training.programs import compiled_for
-from jaxnn.training.step import Train, pair
+from jaxnn.training.step import Train, checked_loss, pair
 
 
 def evaluate(
@@ -192,15 +192,8 @@ def _forward(apply: Callable) -> Callable:
 
 
 def _measured(loss: Callable, params: Tree, state: Tree, batch: Tree) -> dict:
-    value, (_, metrics) = loss(params, state, batch, key=None, train=False)
-    measured = {"loss": value, **metrics}
-    for title, each in measured.items():
-        if jnp.shape(each):
-            raise ValueError(
-                f"the metric {title!r} is {describe(each)}: return one number, or use `measure` "
-                "with a Metric, whose value may have any shape."
-            )
-    return measured
+    value, (_, metrics) = checked_loss(loss(params, state, batch, key=None, train=False))
+    return {"loss": value, **metrics}
 
 
 def _value(loss: Callable) -> Callable:

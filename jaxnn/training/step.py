@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import Partial
 
-from jaxnn.core import Cell, Layer, Tree, branch, describe, lift
+from jaxnn.core import Cell, Layer, Tree, branch, check_key, describe, lift
 from jaxnn.losses import mean_over_rows
 from jaxnn.training.arrays import refuse_explicit_axes
 
@@ -48,9 +48,8 @@ def start(
     """
     if not isinstance(net, Cell):
         net = lift(net)  # refuses a factory that was not called
-    if not hasattr(optimizer, "init") or not hasattr(optimizer, "update"):
-        wanted = "optax.adam(1e-3)" if not callable(optimizer) else f"{_title(optimizer)}(...)"
-        raise TypeError(f"start takes an optimizer of optax's, got {optimizer!r}: give {wanted}.")
+    _check_optimizer(optimizer, "start")
+    check_key(key)
     refuse_explicit_axes(x, "x")
     params, state = net.init(branch(key, 0), x)
     # Some optimizers keep the params themselves, and no buffer can be donated twice.
@@ -80,6 +79,7 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
     """
     if not callable(loss):
         raise TypeError(f"step takes a loss, a function, got {type(loss).__name__}.")
+    _check_optimizer(optimizer, "step")
     wanted = _extra_arguments(optimizer)
 
     def update(train: Train, batch: Tree) -> tuple[Train, dict]:
@@ -87,10 +87,7 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
         refuse_explicit_axes((train.params, batch), "(params, batch)")
 
         def objective(params):
-            value, aux = loss(params, train.state, batch, key=key, train=True)
-            if jnp.shape(value):
-                raise ValueError(f"a loss is one number, got {describe(value)}: take its mean.")
-            return value, aux
+            return checked_loss(loss(params, train.state, batch, key=key, train=True))
 
         (value, (state, metrics)), gradient = jax.value_and_grad(objective, has_aux=True)(
             train.params
@@ -142,6 +139,40 @@ def _extra_arguments(optimizer: optax.GradientTransformation) -> tuple[str, ...]
 
 def _filled(whole: Any, part: Any) -> Any:
     return whole if isinstance(part, optax.MaskedNode) else part
+
+
+def checked_loss(made: Any) -> tuple[jax.Array, tuple[Tree, dict]]:
+    """What a loss returned, which must be (scalar, (state, metrics)) of scalar metrics.
+
+    Raises:
+      TypeError: for anything else than such a pair.
+      ValueError: for a loss or a metric that is not one number, and a metric of the name "loss".
+    """
+    pair_ = isinstance(made, tuple) and len(made) == 2
+    if not pair_ or not isinstance(made[1], tuple | list) or len(made[1]) != 2:
+        raise TypeError(
+            f"a loss returns (value, (state, metrics)), got {describe(made)[:200]}: return "
+            "value, (state, {}) where there are no metrics."
+        )
+    value, (state, metrics) = made
+    if jnp.shape(value):
+        raise ValueError(f"a loss is one number, got {describe(value)}: take its mean.")
+    if not isinstance(metrics, dict) or "loss" in metrics:
+        found = type(metrics).__name__ if not isinstance(metrics, dict) else 'one named "loss"'
+        raise ValueError(f"the metrics of a loss are a dict of other names than its own: {found}.")
+    for title, each in metrics.items():
+        if jnp.shape(each):
+            raise ValueError(
+                f"the metric {title!r} is {describe(each)}: return one number, or use "
+                "training.measure with a Metric, whose value may have any shape."
+            )
+    return value, (state, metrics)
+
+
+def _check_optimizer(optimizer: Any, title: str) -> None:
+    if not hasattr(optimizer, "init") or not hasattr(optimizer, "update"):
+        wanted = "optax.adam(1e-3)" if not callable(optimizer) else f"{_title(optimizer)}(...)"
+        raise TypeError(f"{title} takes an optimizer of optax's, got {optimizer!r}: give {wanted}.")
 
 
 def supervised(net: Layer, loss: Callable, metrics: Mapping[str, Callable] | None = None):
