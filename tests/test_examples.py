@@ -2,6 +2,7 @@ import argparse
 import importlib
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 import types
@@ -44,6 +45,29 @@ SANE = {
     "molecules": {"baseline_value": 0.4, "tox21_validation_auroc": 0.4},
     "som": {"digits_rand_index": 0.3},
     "spiking": {"accuracy": 0.6, "baseline_value": 0.85, "way_accuracy_by_counts": 0.1},
+}
+# What has to fall in a quick run, from the first row of its history to the last, by such a share: a
+# net that learns nothing stays where it is.
+FALLS = {
+    "neuron": ("line_loss", 0.1),
+    "regression": ("loss", 0.7),
+    "classification": ("loss", 0.85),
+    "anomaly": ("loss", 0.8),
+    "compression": ("loss", 0.5),
+    "denoising": ("loss", 0.3),
+    "generation": ("discriminator_loss", 0.8),
+    "style": ("loss", 0.97),
+    "synthetic": ("loss", 0.5),
+    "variational": ("loss", 0.6),
+    "forecast": ("loss", 0.5),
+    "sentiment": ("loss", 0.98),
+    "rbf": ("loss", 0.1),
+    "language_model": ("loss", 0.95),
+    "translation": ("loss", 0.95),
+    "modular": ("loss", 0.85),
+    "molecules": ("loss", 0.8),
+    "som": ("quantization_error", 0.8),
+    "spiking": ("loss", 0.8),
 }
 # What a quick run reads that no package ships: where it cannot be had, the run is left out.
 FETCHED = {
@@ -245,6 +269,11 @@ def test_quick_run(name, tmp_path, capsys):
         assert measured[metric] > least
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert history[-1]["step"] == record["steps"]
+    if name in FALLS:
+        what, share = FALLS[name]
+        assert history[-1][what] < share * history[0][what]
+    if name == "social":  # of seven classes, without learning it is log 7
+        assert history[-1]["validation_loss"] < math.log(7) - 0.01
     pictures = list(folder.glob("*.png"))
     assert pictures
     for picture in pictures:

@@ -202,11 +202,7 @@ def test_ignored_labels_take_no_part_in_a_loss_or_its_gradient():
 
 
 @pytest.mark.parametrize("label", [-1, 3])
-def test_labels_of_capsules_and_objects_that_are_no_class_are_refused(label):
-    activations = jnp.full((2, 3), 0.4)
-    with pytest.raises(ValueError, match=f"spread_loss: labels are 0 to 2, got {label}"):
-        nn.spread_loss(activations, jnp.array([0, label]))
-    assert jnp.isnan(jax.jit(nn.spread_loss)(activations, jnp.array([0, label])))
+def test_labels_of_objects_that_are_no_class_are_refused(label):
     objects = nn.Objects(jnp.ones((1, 1, 4)), jnp.array([[label]]), jnp.array([[True]]))
     prediction = nn.Prediction(jnp.zeros((1, 2, 2, 3)), jnp.ones((1, 2, 2, 4)))
     with pytest.raises(ValueError, match=f"detection_loss: labels are 0 to 2, got {label}"):

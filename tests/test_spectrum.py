@@ -250,3 +250,8 @@ def test_masks_that_cannot_be_are_refused(call, said):
 def test_integers_are_refused_by_spec_augment():
     with pytest.raises(TypeError, match="spec_augment takes floating features"):
         nn.spec_augment(KEY, jnp.ones((2, 30, 20), int), band=1, span=1)
+
+
+def test_no_rows_have_no_energies():
+    net = nn.log_mel(8, 1000)
+    assert net((), jnp.zeros((0, 100))).shape == (0, *net((), jnp.zeros((2, 100))).shape[1:])

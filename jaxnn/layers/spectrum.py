@@ -206,7 +206,7 @@ def _frames(x: Any, window: int, hop: int) -> Any:
     parts = -(-window // hop)
     total = (count + parts - 1) * hop
     x = jnp.pad(x, ((0, 0), (0, max(total - x.shape[1], 0))))[:, :total]
-    blocks = x.reshape(x.shape[0], -1, hop)
+    blocks = x.reshape(x.shape[0], total // hop, hop)
     joined = jnp.concatenate([blocks[:, i : i + count] for i in range(parts)], axis=-1)
     return joined[..., :window]
 
