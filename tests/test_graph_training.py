@@ -57,12 +57,16 @@ def test_batches_of_graphs_are_learned():
 
     batches = [batch(RNG.integers(0, 2, size)) for size in (10, 10, 7)]
     net = nn.serial(
-        nn.gin(nn.mlp(16, 16)), jax.nn.relu, nn.gin(nn.mlp(16, 16)), nn.readout("mean"), nn.dense(2)
+        nn.gin(nn.mlp(16, 16)),
+        jax.nn.relu,
+        nn.gin(nn.mlp(16, 16)),
+        nn.readout("mean", "max"),
+        nn.dense(2),
     )
     optimizer = optax.adam(0.02)
     loss = nn.training.supervised(net, LOSS)
     train = nn.training.start(net, optimizer, jax.random.key(0), batches[0][0])
-    end = nn.training.fit(nn.training.step(loss, optimizer), train, batches, steps=150)
+    end = nn.training.fit(nn.training.step(loss, optimizer), train, batches, steps=300)
     assert nn.training.evaluate(loss, end.train, batches)["loss"] < 0.1
 
 

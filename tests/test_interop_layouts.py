@@ -11,7 +11,7 @@ LAYOUT = Layout(
         Row("net.embed", "embed", "table"),
         Row(("net.h.{i}.q", "net.h.{i}.k", "net.h.{i}.v"), "blocks.qkv", "linear", (2, 1, 1)),
         Row("net.h.{i}.ln", "blocks.norm", "norm"),
-        Row("net.h.{i}.fc", "blocks.up", "conv1d"),
+        Row("net.h.{i}.fc", "blocks.up", "transposed_linear"),
     ),
     prefix="net.",
     tied={"head.weight": "net.embed.weight"},
@@ -128,3 +128,50 @@ def test_a_row_may_be_the_net_itself(key):
     theirs = to_layout(layout, params)
     assert (theirs["fc.weight"] == params["w"].T).all()
     assert (from_layout(layout, theirs, params)["w"] == params["w"]).all()
+
+
+def test_a_convolutional_net_of_torch_gives_the_same_with_its_running_statistics(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 3, padding=1),
+        torch.nn.BatchNorm2d(6),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(6, 6, 3, padding=1, groups=6),
+        torch.nn.ConvTranspose2d(6, 4, 2, stride=2),
+    )
+    x = torch.randn(4, 3, 8, 8)
+    for _ in range(3):
+        theirs(x)
+    theirs.eval()
+    torch.save({"model": theirs.state_dict(), "epoch": 3}, tmp_path / "net.pt")
+    ours = nn.serial(
+        nn.conv(6, 3),
+        nn.batch_norm(),
+        jax.nn.relu,
+        nn.depthwise_conv(3),
+        nn.conv_transpose(4, 2, stride=2),
+    )
+    images = np.moveaxis(x.numpy(), 1, -1)
+    params, state = ours.init(jax.random.key(0), images)
+    layout = Layout(
+        (
+            Row("0", "params.0", "conv"),
+            Row("1", "params.1", "norm"),
+            Row("1", "state.1", "running"),
+            Row("3", "params.3", "conv"),
+            Row("4", "params.4", "conv_transpose"),
+        ),
+        passed=("*.num_batches_tracked",),
+    )
+    tensors = nn.interop.load_torch(tmp_path / "net.pt", "model")
+    found = nn.interop.from_layout(layout, tensors, {"params": params, "state": state})
+    y, _ = ours.apply(found["params"], found["state"], images)
+    with torch.no_grad():
+        wanted = np.moveaxis(theirs(x).numpy(), 1, -1)
+    np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_kind_that_is_unknown_names_those_there_are():
+    with pytest.raises(ValueError, match="the kind of fc is one of .*did you mean 'linear'"):
+        nn.interop.to_layout(Layout((Row("fc", "", "liner"),)), {"w": np.ones((2, 2))})

@@ -13,11 +13,11 @@ GPT2 = (
     Row("transformer.wte", "embed", "table"),
     Row("transformer.wpe", "positions", "table"),
     Row("transformer.h.{i}.ln_1", "blocks.attention_norm", "norm"),
-    Row("transformer.h.{i}.attn.c_attn", "blocks.attention.qkv", "conv1d"),
-    Row("transformer.h.{i}.attn.c_proj", "blocks.attention.out", "conv1d"),
+    Row("transformer.h.{i}.attn.c_attn", "blocks.attention.qkv", "transposed_linear"),
+    Row("transformer.h.{i}.attn.c_proj", "blocks.attention.out", "transposed_linear"),
     Row("transformer.h.{i}.ln_2", "blocks.mlp_norm", "norm"),
-    Row("transformer.h.{i}.mlp.c_fc", "blocks.mlp.up", "conv1d"),
-    Row("transformer.h.{i}.mlp.c_proj", "blocks.mlp.down", "conv1d"),
+    Row("transformer.h.{i}.mlp.c_fc", "blocks.mlp.up", "transposed_linear"),
+    Row("transformer.h.{i}.mlp.c_proj", "blocks.mlp.down", "transposed_linear"),
     Row("transformer.ln_f", "norm", "norm"),
 )
 BERT = (

@@ -11,15 +11,42 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnn.checks import check_choice
 from jaxnn.core import Tree
 from jaxnn.interop.names import fill, fit, listed, named
 
-# For each kind of layer: (the end of their name, the end of ours, whether theirs is transposed).
+
+# How an array of theirs lies in ours, as a view of it.
+def _same(w: np.ndarray) -> np.ndarray:
+    return w
+
+
+def _turned(w: np.ndarray) -> np.ndarray:
+    return w.T
+
+
+def _conv(w: np.ndarray) -> np.ndarray:
+    """[*size, channels, width] as [width, channels, *size]."""
+    return np.moveaxis(w, (-1, -2), (0, 1))
+
+
+def _conv_transpose(w: np.ndarray) -> np.ndarray:
+    """[*size, channels, width] as [channels, width, *size]."""
+    return np.moveaxis(w, (-2, -1), (0, 1))
+
+
+BIAS = ("bias", "b", _same)
+# For each kind of layer: (the end of their name, the end of ours, how theirs lies in ours).
+# "transposed_linear" is what Hugging Face calls Conv1D, "conv" a convolution with or without
+# groups, and "running" what a batch norm keeps in state, beside "norm" for its params.
 KINDS = {
-    "linear": (("weight", "w", True), ("bias", "b", False)),
-    "conv1d": (("weight", "w", False), ("bias", "b", False)),
-    "norm": (("weight", "scale", False), ("bias", "b", False)),
-    "table": (("weight", "w", False),),
+    "linear": (("weight", "w", _turned), BIAS),
+    "transposed_linear": (("weight", "w", _same), BIAS),
+    "conv": (("weight", "w", _conv), BIAS),
+    "conv_transpose": (("weight", "w", _conv_transpose), BIAS),
+    "norm": (("weight", "scale", _same), BIAS),
+    "running": (("running_mean", "mean", _same), ("running_var", "variance", _same)),
+    "table": (("weight", "w", _same),),
 }
 
 
@@ -59,7 +86,8 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
     Args:
       layout: the table.
       tensors: arrays by their names, as `load` and `load_torch` give.
-      like: params of the net, or `ShapeDtypeStruct`s as `jax.eval_shape(net.init, key, x)` gives.
+      like: params of the net, or `ShapeDtypeStruct`s as `jax.eval_shape(net.init, key, x)` gives;
+        with running statistics {"params": params, "state": state}, and so named in the rows.
 
     Raises:
       ValueError: for names missing or left over on either side, and for other shapes, with all of
@@ -126,16 +154,18 @@ def _views(
     """Theirs by name, each a view of ours; and the names of ours that are in no row."""
     views, spare = {}, dict.fromkeys(held)
     for row in layout.rows:
-        for (theirs, _, transposed), name in zip(KINDS[row.kind], _ours(row), strict=True):
+        names = _ours(row)
+        for (theirs, _, view), name in zip(KINDS[row.kind], names, strict=True):
             if name in held:
                 spare.pop(name)
                 for layer, part in _parts(row, held[name]):
                     layer = layer if prefix else layer.removeprefix(layout.prefix)
-                    views[f"{layer}.{theirs}"] = part.T if transposed else part
+                    views[f"{layer}.{theirs}"] = view(part)
     return views, list(spare)
 
 
 def _ours(row: Row) -> list[str]:
+    check_choice(row.kind, f"the kind of {row.theirs}", KINDS)
     return [f"{row.ours}.{end}".lstrip(".") for _, end, _ in KINDS[row.kind]]
 
 

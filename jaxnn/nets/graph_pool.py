@@ -39,7 +39,15 @@ def readout(*aggregates: str) -> Layer:
         belongs = node_graphs(x)
         return concatenate([reduce(x.nodes, belongs, x.sizes.shape[0]) for reduce in reduces])
 
-    return core.lift(core.titled("readout", whole))
+    def init(key, x):
+        checked(x, "readout")
+        return (), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        core.flag(train)
+        return whole(x), ()
+
+    return Layer(init, apply)
 
 
 def set2set(steps: int = 3) -> Layer:
