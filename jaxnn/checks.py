@@ -73,6 +73,18 @@ def check_number(
     raise ValueError(f"{what} must be a finite number{wanted and ' '}{wanted}, got {number!r}.")
 
 
+def check_function(value: Any, what: str) -> Any:
+    """`value`, if it can be called; otherwise TypeError.
+
+    >>> check_function("relu", "activation")
+    Traceback (most recent call last):
+    TypeError: activation must be a function, got 'relu'.
+    """
+    if not callable(value):
+        raise TypeError(f"{what} must be a function, got {value!r}.")
+    return value
+
+
 def check_labels(labels: Any, classes: int, title: str, ignore: int | None = None) -> None:
     """Raises where labels are not integers of 0 to classes - 1, or `ignore`.
 

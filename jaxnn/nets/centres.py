@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.layers.distance import nearest, squared_distances
+from jaxnn.checks import check_number
+from jaxnn.layers.distance import nearest, power_of_two, squared_distances
 
 
 class Clusters(NamedTuple):
@@ -16,7 +17,8 @@ class Clusters(NamedTuple):
     centres: [k, features].
     index: the centre of every row, int32 [rows].
     counts: rows of each centre, int32 [k].
-    inertia: sum of the squared distances of rows to their centres.
+    inertia: sum of the squared distances of rows to their centres; in float32 it is infinite where
+      they add up to more than 3e38, and 0 below 1e-38.
     steps: int32, how many it took.
     """
 
@@ -39,8 +41,9 @@ def rows_as_centres(key: jax.Array, x: jax.Array, k: int) -> jax.Array:
     >>> sorted(nn.rows_as_centres(jax.random.key(0), x, 8).ravel().tolist())
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
+    core.check_key(key)
     k = _enough(x, k, "rows_as_centres")
-    return x[jax.random.choice(key, len(x), (k,), replace=False)]
+    return jnp.asarray(x)[jax.random.choice(key, x.shape[0], (k,), replace=False)]
 
 
 def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Clusters:
@@ -60,7 +63,7 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
 
     Raises:
       TypeError: for x that is no floats.
-      ValueError: for no centres, more of them than rows, or steps less than 1.
+      ValueError: for no centres, more of them than rows, steps less than 1, or x that is not finite.
 
     (Lloyd, Least squares quantization in PCM, 1982; Arthur and Vassilvitskii, k-means++, 2007.)
 
@@ -69,12 +72,19 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
     >>> sorted(nn.kmeans(jax.random.key(0), x, 2).centres.ravel().tolist())
     [0.5, 10.5]
     """
+    core.check_key(key)
     k = _enough(x, k, "kmeans")
-    return _kmeans(key, core.at_least_float32(x), k, core.count(steps, "kmeans: steps"))
+    if not core.traced(x) and not bool(jnp.isfinite(x).all()):
+        raise ValueError("kmeans: x holds NaN or infinities: leave those rows out.")
+    return _kmeans(key, core.at_least_float32(jnp.asarray(x)), k, core.count(steps, "kmeans: steps"))
 
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _kmeans(key, x, k, steps):
+    # In units of a power of two no square overflows or vanishes, and nothing is rounded.
+    unit = power_of_two(x)
+    x = x / unit
+
     def move(carry):
         centres, index, _, step = carry
         counts = jnp.zeros(k, jnp.int32).at[index].add(1)
@@ -90,7 +100,8 @@ def _kmeans(key, x, k, steps):
     start = first, nearest(x, first), jnp.bool_(True), jnp.int32(0)
     centres, index, _, taken = jax.lax.while_loop(lambda c: c[2] & (c[3] < steps), move, start)
     counts = jnp.zeros(k, jnp.int32).at[index].add(1)
-    return Clusters(centres, index, counts, jnp.square(x - centres[index]).sum(), taken)
+    inertia = jnp.square(x - centres[index]).sum() * unit * unit
+    return Clusters(centres * unit, index, counts, inertia, taken)
 
 
 def _spread(key: jax.Array, x: jax.Array, k: int) -> jax.Array:
@@ -137,7 +148,8 @@ def orthogonal_least_squares(features: jax.Array, targets: jax.Array, k: int) ->
     """
     title = "orthogonal_least_squares"
     k = core.count(k, f"{title}: k, the number of centres,")
-    if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets):
+    wrong = [core.features(each, title).ndim != 2 for each in (features, targets)]
+    if any(wrong) or features.shape[0] != targets.shape[0]:
         raise ValueError(
             f"{title} takes features [rows, columns] and targets [rows, outputs], got "
             f"{core.describe(features)} and {core.describe(targets)}."
@@ -147,7 +159,10 @@ def orthogonal_least_squares(features: jax.Array, targets: jax.Array, k: int) ->
             f"{title}: {k} centres were asked of {features.shape[1]} columns; ask fewer, or give "
             "more columns."
         )
-    return _chosen(features, targets, k)
+    given = jnp.asarray(features), jnp.asarray(targets)
+    if not core.traced(given) and not all(bool(jnp.isfinite(each).all()) for each in given):
+        raise ValueError(f"{title}: features or targets are NaN or infinite.")
+    return _chosen(*core.at_least_float32(given), k)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -193,7 +208,8 @@ def widths(centres: jax.Array, *, neighbours: int = 2, overlap: float = 1.0) -> 
     [1.0, 1.0, 2.0]
     """
     neighbours = core.count(neighbours, "widths: neighbours")
-    if centres.ndim != 2 or len(centres) <= neighbours:
+    check_number(overlap, "widths: overlap", above=0)
+    if core.features(centres, "widths").ndim != 2 or centres.shape[0] <= neighbours:
         raise ValueError(
             f"widths takes centres [k, features], more of them than the {neighbours} neighbours, "
             f"got {core.describe(centres)}."
@@ -203,7 +219,7 @@ def widths(centres: jax.Array, *, neighbours: int = 2, overlap: float = 1.0) -> 
     near = jnp.sqrt(-jax.lax.top_k(-apart, neighbours)[0].mean(axis=1))
     held = near > 0
     mean = jnp.where(held, near, 0).sum() / jnp.maximum(held.sum(), 1).astype(near.dtype)
-    return overlap * jnp.where(held, near, mean)
+    return jnp.asarray(overlap, near.dtype) * jnp.where(held, near, mean)
 
 
 def _enough(x: jax.Array, k: int, title: str) -> int:

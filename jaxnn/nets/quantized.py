@@ -1,6 +1,5 @@
 """Vector-quantised autoencoders: the code is chosen from a book, so that a row is a few words."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax import export
 
 from jaxnn import core
+from jaxnn.checks import check_function, check_number
 from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.distance import nearest
@@ -78,8 +78,9 @@ def vector_quantizer(
     """
     title = "vector_quantizer"
     codes = core.count(codes, f"{title}: codes")
-    if decay is not None and not 0 <= decay < 1:
-        raise ValueError(f"{title}: decay is what is kept, in [0, 1), or None, got {decay!r}.")
+    check_function(codebook_init, f"{title}: codebook_init")
+    if decay is not None:
+        check_number(decay, f"{title}: decay, unless it is None,", least=0, below=1)
 
     def init(key, x):
         x, _ = split(x)
@@ -196,10 +197,8 @@ def quantized_loss(net: Layer, distance: Callable = mse, *, commitment: float = 
     >>> net = nn.quantized(encoder, nn.vector_quantizer(32, decay=0.99), decoder)
     >>> step = nn.training.step(nn.quantized_loss(net), optax.adam(1e-3))
     """
-    if not 0 <= commitment < math.inf:
-        raise ValueError(
-            f"quantized_loss: commitment must be finite, 0 or more, got {commitment!r}."
-        )
+    check_number(commitment, "quantized_loss: commitment", least=0)
+    check_function(distance, "quantized_loss: distance")
 
     def loss(params, state, batch, *, key=None, train=False):
         (output, chosen), state = net.apply(params, state, batch, key=key, train=train)
@@ -221,7 +220,9 @@ def perplexity(index: jax.Array) -> jax.Array:
     >>> nn.perplexity(jnp.array([3, 5, 3, 5])).tolist()
     2.0
     """
+    if not jnp.issubdtype(getattr(index, "dtype", None) or float, jnp.integer) or not index.size:
+        raise ValueError(f"perplexity takes an index or more, integers, got {core.describe(index)}.")
     index = jnp.sort(index.ravel())
     first, last = (jnp.searchsorted(index, index, side) for side in ("left", "right"))
     # The mean of -log p over the vectors is the sum over the codes, however many there are.
-    return jnp.exp(-jnp.log((last - first) / len(index)).mean())
+    return jnp.exp(-jnp.log((last - first) / index.size).mean())

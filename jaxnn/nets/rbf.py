@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers.dense import dense
@@ -90,10 +91,10 @@ def rbf(
     """
     title = "rbf"
     centres = core.count(centres, f"{title}: centres")
-    if metric not in METRICS:
-        raise ValueError(f"{title}: metric is one of {', '.join(METRICS)}, got {metric!r}.")
-    if not 0 < width < float("inf"):
-        raise ValueError(f"{title}: width must be positive and finite, got {width!r}.")
+    check_choice(metric, f"{title}: metric", METRICS)
+    width = float(check_number(width, f"{title}: width", above=0))
+    for function, what in ((kernel, "kernel"), (centre_init, "centre_init")):
+        check_function(function, f"{title}: {what}")
     if normalised and kernel is thin_plate_kernel:
         raise ValueError(
             f"{title}: thin_plate_kernel is zero and negative too, so that its sum divides "
@@ -180,6 +181,7 @@ def rbf_net(
     True
     """
     hidden = rbf(centres, kernel=kernel, metric=metric, width=width, normalised=normalised)
+    outputs = core.count(outputs, "rbf_net: outputs")
     return serial(rbf=hidden, head=dense(outputs))
 
 
@@ -208,15 +210,19 @@ def ridge(features: jax.Array, targets: jax.Array, penalty: float) -> dict[str, 
     >>> fitted["w"].round(2).tolist(), fitted["b"].round(2).tolist()
     ([[3.0]], [1.0])
     """
-    if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets):
+    wrong = [core.features(each, "ridge").ndim != 2 for each in (features, targets)]
+    if any(wrong) or features.shape[0] != targets.shape[0]:
         raise ValueError(
             "ridge takes features [rows, features] and targets [rows, outputs], got "
             f"{core.describe(features)} and {core.describe(targets)}."
         )
-    if not len(features):
+    if not features.shape[0]:
         raise ValueError("ridge: there are no rows to learn from.")
-    if not core.traced(penalty) and not 0 < penalty < float("inf"):
-        raise ValueError(f"ridge: penalty must be positive and finite, got {penalty!r}: 1e-6, say.")
+    check_number(penalty, "ridge: penalty", above=0)
+    given = jnp.asarray(features), jnp.asarray(targets)
+    if not core.traced(given) and not all(bool(jnp.isfinite(each).all()) for each in given):
+        raise ValueError("ridge: features or targets are NaN or infinite: leave those rows out.")
+    features, targets = core.at_least_float32(given)
     middle, level = features.mean(axis=0), targets.mean(axis=0)
     left = features - jnp.broadcast_to(middle, features.shape)
     right = targets - jnp.broadcast_to(level, targets.shape)

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax import export
 
 from jaxnn import core
-from jaxnn.checks import check_choice
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Layer
-from jaxnn.layers.distance import root
+from jaxnn.layers.distance import nearest_known, power_of_two, root
 from jaxnn.nets.som_grid import (
     Grid,
     asymptotic_decay,
@@ -109,10 +109,15 @@ def som(
     title, grid = "som", checked(grid, "som")
     steps = core.count(steps, f"{title}: steps")
     rate = (0.5 if online else 1.0) if rate is None else rate
-    for name, value in (("rate", rate), ("radius", radius)):
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{title}: {name} must be positive and finite, got {value!r}.")
+    rate, radius = (
+        float(check_number(value, f"{title}: {name}", above=0))
+        for name, value in (("rate", rate), ("radius", radius))
+    )
     check_choice(distance, f"{title}: distance", DISTANCES)
+    check_choice(online, f"{title}: online", (False, True))
+    functions = {"neighbourhood": neighbourhood, "rate_decay": rate_decay}
+    for name, function in {**functions, "radius_decay": radius_decay}.items():
+        check_function(function, f"{title}: {name}")
 
     def init(key, x):
         if core.features(x, title).ndim != 2 or not x.shape[-1]:
@@ -181,10 +186,15 @@ def winners(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Ma
     >>> nn.winners(jnp.array([[0.0, 0.0], [5.0, 5.0]]), jnp.array([[4.0, jnp.nan]])).index.tolist()
     [1]
     """
-    apart = unit_distances(weights, x, distance)
-    least = apart.min(axis=1)
+    if distance == "euclidean":
+        _checked_map(weights, x)
+        chosen = nearest_known(x, weights)
+        least = _euclidean(x, weights.at[chosen].get(mode="clip"))
+    else:
+        apart = unit_distances(weights, x, distance)
+        chosen, least = jnp.argmin(apart, axis=1), apart.min(axis=1)
     none = jnp.isnan(x).all(axis=1) | jnp.isnan(least)
-    index = jnp.where(none, -1, jnp.argmin(apart, axis=1)).astype(jnp.int32)
+    index = jnp.where(none, -1, chosen).astype(jnp.int32)
     return Mapped(index, jnp.where(none, jnp.nan, least).astype(x.dtype))
 
 
@@ -207,28 +217,53 @@ def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean"
       ValueError: for another distance, or other shapes.
     """
     check_choice(distance, "distance", DISTANCES)
+    _checked_map(weights, x)
+    return _unit_distances(weights, x, distance)
+
+
+@partial(jax.jit, static_argnums=2)  # for a call outside of jit too makes no [rows, units, ...]
+def _unit_distances(weights, x, distance):
+    x, weights = x[:, None], weights[None]
+    if distance == "euclidean":
+        return _euclidean(x, weights)
+    there = ~jnp.isnan(x)
+    weights, x = core.at_least_float32((weights, x))
+    if distance == "manhattan":
+        return jnp.abs(jnp.where(there, x - weights, 0)).sum(axis=-1)
+    # Each vector over its own power of two, lest squares overflow or vanish.
+    x, weights = (
+        each / jax.vmap(power_of_two)(jnp.where(at, each, 0).reshape(-1, each.shape[-1])).reshape(
+            *each.shape[:2], 1
+        )
+        for each, at in ((x, there), (weights, True))
+    )
+    own, sizes = (
+        root(jnp.where(there, jnp.square(each), 0).sum(axis=-1, keepdims=True))
+        for each in (x, jnp.broadcast_to(weights, (x.shape[0], *weights.shape[1:])))
+    )
+    none = (own == 0) | (sizes == 0)
+    off = x / jnp.where(own == 0, 1, own) - weights / jnp.where(sizes == 0, 1, sizes)
+    half = jnp.where(there, jnp.square(off), 0).sum(axis=-1) / 2
+    return jnp.where(none[..., 0], 1, half)
+
+
+def _euclidean(x, weights):
+    """The distance over the last axis, of the features of x that are not NaN."""
+    there = ~jnp.isnan(x)
+    x, weights = core.at_least_float32((x, weights))
+    unit = power_of_two(x, weights)
+    squares = jnp.square(jnp.where(there, (x - weights) / unit, 0))
+    return root(squares.sum(axis=-1)) * unit
+
+
+def _checked_map(weights, x) -> None:
+    """Raises unless weights are [units, features] and x is [rows, features]."""
     for each, what in ((weights, "weights"), (x, "x")):
         if core.features(each, f"a map's {what}").ndim != 2 or each.shape[1] != weights.shape[-1]:
             raise ValueError(
                 f"a map takes weights [units, features] and x [rows, features], got "
                 f"{core.describe(weights)} and {core.describe(x)}."
             )
-    there = ~jnp.isnan(x)[:, None]
-    weights, x = core.at_least_float32((weights, x))
-    x, weights = x[:, None], weights[None]
-    if distance == "cosine":
-        own, sizes = (
-            root(jnp.where(there, jnp.square(each), 0).sum(axis=-1, keepdims=True))
-            for each in (x, jnp.broadcast_to(weights, (x.shape[0], *weights.shape[1:])))
-        )
-        none = (own == 0) | (sizes == 0)
-        off = x / jnp.where(own == 0, 1, own) - weights / jnp.where(sizes == 0, 1, sizes)
-        half = jnp.where(there, jnp.square(off), 0).sum(axis=-1) / 2
-        return jnp.where(none[..., 0], 1, half)
-    off = jnp.where(there, x - weights, 0)
-    if distance == "manhattan":
-        return jnp.abs(off).sum(axis=-1)
-    return root(jnp.square(off).sum(axis=-1))
 
 
 def som_sums(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Sums:
@@ -279,7 +314,11 @@ def map_of_rows(key: jax.Array, x: jax.Array, grid: Grid) -> jax.Array:
     >>> nn.map_of_rows(jax.random.key(0), jax.numpy.ones((3, 2)), nn.Grid(2, 2)).shape
     (4, 2)
     """
-    return x[jax.random.choice(key, len(x), (checked(grid, "map_of_rows").units,))]
+    core.check_key(key)
+    units = checked(grid, "map_of_rows").units
+    if core.features(x, "map_of_rows").ndim != 2 or not x.size:
+        raise ValueError(f"map_of_rows takes x [rows, features], got {core.describe(x)}.")
+    return jnp.asarray(x)[jax.random.choice(key, x.shape[0], (units,))]
 
 
 def map_of_pca(x: jax.Array, grid: Grid) -> jax.Array:
@@ -297,17 +336,20 @@ def map_of_pca(x: jax.Array, grid: Grid) -> jax.Array:
     [0.0, 1.0, 1.0]
     """
     checked(grid, "map_of_pca")
-    if x.ndim != 2 or min(x.shape) < 2:
+    if core.features(x, "map_of_pca").ndim != 2 or min(x.shape) < 2:
         raise ValueError(
             f"map_of_pca takes two rows and two features at least, got {core.describe(x)}; start "
             "from map_of_rows instead."
         )
-    if not core.traced(x) and bool(jnp.isnan(x).any()):
-        raise ValueError("map_of_pca: values are missing (NaN); start from complete rows.")
+    if not core.traced(x) and not bool(jnp.isfinite(x).all()):
+        raise ValueError(
+            "map_of_pca: values are missing (NaN) or infinite; start from complete rows."
+        )
+    dtype, x = x.dtype, core.at_least_float32(jnp.asarray(x))
     mean = x.mean(axis=0)
     with jax.default_matmul_precision("highest"):
         _, directions = jnp.linalg.eigh(jnp.cov(x, rowvar=False))
     first, second = directions[:, -1], directions[:, -2]
     one, two = jnp.linspace(-1, 1, grid.rows), jnp.linspace(-1, 1, grid.columns)
     plane = one[:, None, None] * first + two[None, :, None] * second
-    return (mean + plane).reshape(grid.units, -1).astype(x.dtype)
+    return (mean + plane).reshape(grid.units, -1).astype(dtype)
