@@ -209,10 +209,19 @@ def test_the_jacobian_norm_of_sigmoids_has_the_closed_form_of_the_paper(key):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.kl_sparsity(0.0), "kl_sparsity: rate is a mean activation in .0, 1., got 0.0"),
-        (lambda: nn.kl_sparsity(0.1, -1.0), "kl_sparsity: weight must be finite, 0 or more"),
-        (lambda: nn.l1_sparsity(float("nan")), "l1_sparsity: weight must be finite, 0 or more"),
-        (lambda: nn.contraction(-1.0), "contraction: weight must be finite, 0 or more"),
+        (
+            lambda: nn.kl_sparsity(0.0),
+            "kl_sparsity: rate, a mean activation, must be a finite number",
+        ),
+        (
+            lambda: nn.kl_sparsity(0.1, -1.0),
+            "kl_sparsity: weight must be a finite number of at least 0",
+        ),
+        (
+            lambda: nn.l1_sparsity(float("nan")),
+            "l1_sparsity: weight must be a finite number of at least 0",
+        ),
+        (lambda: nn.contraction(-1.0), "contraction: weight must be a finite number of at least 0"),
     ],
 )
 def test_a_bad_penalty_is_refused_when_it_is_built(make, message):

@@ -79,10 +79,10 @@ def test_neurons_find_the_pattern_that_comes_again():
     ("arguments", "said"),
     [
         ({"width": 0}, "width must be a whole number"),
-        ({"width": 2, "decay": 0.0}, "decay must be in"),
-        ({"width": 2, "after_decay": 1.5}, "after_decay must be in"),
-        ({"width": 2, "rate": 0.0}, "rate must be finite and above 0"),
-        ({"width": 2, "depression": -1.0}, "depression must be finite"),
+        ({"width": 2, "decay": 0.0}, "decay must be a finite number of at most 1"),
+        ({"width": 2, "after_decay": 1.5}, "after_decay must be a finite number of at most 1"),
+        ({"width": 2, "rate": 0.0}, "rate must be a finite number greater than 0"),
+        ({"width": 2, "depression": -1.0}, "depression must be a finite"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, said):

@@ -147,8 +147,14 @@ def test_the_book_learns_in_a_train_step(decay, key):
     ("make", "message"),
     [
         (lambda: nn.vector_quantizer(0), "vector_quantizer: codes must be a whole number of at"),
-        (lambda: nn.vector_quantizer(8, decay=1.0), "decay is what is kept, in .0, 1., or None"),
-        (lambda: nn.quantized_loss(None, commitment=-1.0), "commitment must be finite, 0 or more"),
+        (
+            lambda: nn.vector_quantizer(8, decay=1.0),
+            "decay, unless it is None, must be a finite number of at least 0 and less",
+        ),
+        (
+            lambda: nn.quantized_loss(None, commitment=-1.0),
+            "commitment must be a finite number of at least 0",
+        ),
     ],
 )
 def test_a_bad_argument_is_refused_when_it_is_built(make, message):

@@ -139,13 +139,16 @@ def test_the_closed_form_has_a_gradient():
     ("make", "said"),
     [
         (lambda: nn.rbf(0), "rbf: centres must be a whole number of at least 1, got 0"),
-        (lambda: nn.rbf(3, width=0.0), "width must be positive and finite, got 0.0"),
-        (lambda: nn.rbf(3, metric="all"), "metric is one of net, centre, full, got 'all'"),
+        (lambda: nn.rbf(3, width=0.0), "width must be a finite number greater than 0, got 0.0"),
+        (lambda: nn.rbf(3, metric="all"), "metric is one of 'net', 'centre', 'full', got 'all'"),
         (lambda: nn.rbf(3, kernel=nn.thin_plate_kernel, normalised=True), "normalise another"),
         (lambda: nn.ridge(jnp.ones((3, 2)), jnp.ones(3), 0.1), "targets [rows, outputs], got"),
         (lambda: nn.ridge(jnp.ones((3, 2)), jnp.ones((4, 1)), 0.1), "got float32[3,2] and"),
         (lambda: nn.ridge(jnp.ones((0, 2)), jnp.ones((0, 1)), 0.1), "there are no rows"),
-        (lambda: nn.ridge(jnp.ones((3, 2)), jnp.ones((3, 1)), 0.0), "penalty must be positive"),
+        (
+            lambda: nn.ridge(jnp.ones((3, 2)), jnp.ones((3, 1)), 0.0),
+            "penalty must be a finite number greater",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(make, said):

@@ -144,8 +144,14 @@ def test_rows_start_a_map():
         (lambda x: nn.som(nn.Grid(0, 3), 5), "rows of the grid must be a whole number"),
         (lambda x: nn.som(nn.Grid(3, 3, True, True), 5), "an even number of rows alone, got 3"),
         (lambda x: nn.som(GRID, 0), "som: steps must be"),
-        (lambda x: nn.som(GRID, 5, radius=0.0), "radius must be positive and finite, got 0.0"),
-        (lambda x: nn.som(GRID, 5, rate=0.0), "rate must be positive and finite, got 0.0"),
+        (
+            lambda x: nn.som(GRID, 5, radius=0.0),
+            "radius must be a finite number greater than 0, got 0.0",
+        ),
+        (
+            lambda x: nn.som(GRID, 5, rate=0.0),
+            "rate must be a finite number greater than 0, got 0.0",
+        ),
         (lambda x: nn.som(GRID, 5, distance="far"), "one of 'euclidean', 'cosine', 'manhattan'"),
         (lambda x: nn.som(GRID, 5).init(jax.random.key(0), x[0]), "som takes x [rows, features]"),
         (lambda x: nn.map_of_pca(x[:, :1], GRID), "two rows and two features at least"),

@@ -54,7 +54,7 @@ def test_bad_input_is_refused(key):
     for code in (lambda: nn.rate_code(key, X, 0), lambda: nn.latency_code(X, 0)):
         with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
             code()
-    with pytest.raises(ValueError, match="threshold must be above 0"):
+    with pytest.raises(ValueError, match="threshold must be a finite number greater than 0"):
         nn.delta_code(X, 0.0)
     with pytest.raises(ValueError, match="give features an axis"):
         nn.delta_code(X[0])

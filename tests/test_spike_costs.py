@@ -55,7 +55,7 @@ def test_bad_input_is_refused():
     for bits in (1, 9):
         with pytest.raises(ValueError, match="bits"):
             nn.quantize({}, bits)
-    with pytest.raises(ValueError, match="kind is one of float32"):
+    with pytest.raises(ValueError, match="kind is one of 'float32'"):
         nn.energy(1, kind="int4")
 
 

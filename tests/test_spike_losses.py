@@ -121,10 +121,16 @@ def test_no_steps_and_other_labels_are_refused(loss):
 
 def test_arguments_out_of_range_are_refused():
     for call, said in (
-        (lambda: nn.count_loss(SPIKES, LABELS, correct=2.0), "targets are spikes a step"),
+        (
+            lambda: nn.count_loss(SPIKES, LABELS, correct=2.0),
+            "correct, spikes a step, must be a finite number",
+        ),
         (lambda: nn.membrane_loss(SPIKES, LABELS, over="last"), "over is one of 'mean', 'max'"),
-        (lambda: nn.latency_loss(SPIKES, LABELS, scale=0.0), "scale must be above 0"),
-        (lambda: nn.spike_penalty(SPIKES, most=-0.1), "bounds are spikes a step"),
+        (
+            lambda: nn.latency_loss(SPIKES, LABELS, scale=0.0),
+            "scale must be a finite number greater than 0",
+        ),
+        (lambda: nn.spike_penalty(SPIKES, most=-0.1), "most, spikes a step, must be"),
         (lambda: nn.spike_penalty(SPIKES[:, :0]), "of at least one step"),
         (lambda: nn.first_spikes(SPIKES[:, :0]), "of at least one step"),
     ):

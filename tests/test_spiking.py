@@ -240,18 +240,24 @@ def test_a_chunk_of_no_steps_puts_out_none_and_leaves_the_carry(cell):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: nn.lif(0.0), r"decay must be in \(0, 1\]"),
-        (lambda: nn.lif(1.1), r"decay must be in \(0, 1\]"),
-        (lambda: nn.lif(1.0, learn=("decay",)), r"in \(0, 1\), to be learned"),
-        (lambda: nn.lif(threshold=0.0), "threshold must be above 0"),
-        (lambda: nn.lif(threshold=float("nan")), "threshold must be above 0"),
-        (lambda: nn.adaptive_lif(adaptation=-1.0), "adaptation must be above 0"),
-        (lambda: nn.synaptic_lif(synaptic_decay=2.0), "synaptic_decay must be in"),
-        (lambda: nn.lif(reset="soft"), "reset is one of subtract, zero, delayed, none"),
+        (lambda: nn.lif(0.0), r"decay must be a finite number of at most 1 and greater than 0"),
+        (lambda: nn.lif(1.1), r"decay must be a finite number of at most 1 and greater than 0"),
+        (lambda: nn.lif(1.0, learn=("decay",)), r"decay, to be learned, must be"),
+        (lambda: nn.lif(threshold=0.0), "threshold must be a finite number greater than 0"),
+        (
+            lambda: nn.lif(threshold=float("nan")),
+            "threshold must be a finite number greater than 0",
+        ),
+        (
+            lambda: nn.adaptive_lif(adaptation=-1.0),
+            "adaptation must be a finite number greater than 0",
+        ),
+        (lambda: nn.synaptic_lif(synaptic_decay=2.0), "synaptic_decay must be a finite"),
+        (lambda: nn.lif(reset="soft"), "reset is one of 'subtract', 'zero', 'delayed', 'none'"),
         (lambda: nn.lif(refractory=-1), "refractory must be a whole number"),
-        (lambda: nn.lif(learn=("tau",)), "learn names decay, threshold, got 'tau'"),
-        (lambda: nn.izhikevich(c=31.0), "c is where v goes from 30"),
-        (lambda: nn.izhikevich(a=float("inf")), "a must be finite"),
+        (lambda: nn.lif(learn=("tau",)), "learn is one of 'decay', 'threshold', got 'tau'"),
+        (lambda: nn.izhikevich(c=31.0), "c, v after a spike in mV, must be .* less than 30"),
+        (lambda: nn.izhikevich(a=float("inf")), "a must be a finite number"),
     ],
 )
 def test_constants_out_of_range_are_refused(make, said):

@@ -54,5 +54,5 @@ def test_slopes_are_those_of_snntorch(name, torch_name, argument):
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
 def test_widths_that_are_not_above_zero_are_refused(value):
     for make in (nn.surrogate.fast_sigmoid, nn.surrogate.arctan, nn.surrogate.triangular):
-        with pytest.raises(ValueError, match="must be above 0 and finite"):
+        with pytest.raises(ValueError, match="must be a finite number greater than 0"):
             make(value)

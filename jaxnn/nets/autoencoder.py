@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Layer
 from jaxnn.flow import serial, wire
 from jaxnn.layers.conv import conv, conv_transpose
@@ -72,8 +73,9 @@ def dense_coder(
     >>> net(params, x).shape
     (4, 8, 8, 1)
     """
-    shape = _shape(shape, "dense_coder")
+    shape, widths = _shape(shape, "dense_coder"), _widths(widths, "dense_coder")
     code = core.count(code, "dense_coder: code")
+    check_function(activation, "dense_coder: activation")
     halves = (
         mlp(*widths, code, activation=activation),
         mlp(*widths[::-1], math.prod(shape), activation=activation),
@@ -112,11 +114,14 @@ def conv_coder(
     """
     title = "conv_coder"
     sides, code = _shape(shape, title), core.count(code, f"{title}: code")
+    check_choice(spatial, f"{title}: spatial", (False, True))
+    check_function(activation, f"{title}: activation")
     if len(sides) != 3 or not widths:
         raise ValueError(
             f"{title} takes (height, width, channels) and the width of each convolution, got "
             f"{shape} and {widths}: conv_coder((28, 28, 1), 32, 16, 32), say."
         )
+    widths = _widths(widths, title)
     height, width, channels = sides
     small = [-(-side // 2 ** len(widths)) for side in (height, width)]
     he = jax.nn.initializers.he_normal()
@@ -173,8 +178,16 @@ def reconstruction(
     ...     nn.reconstruction(net, corrupt=nn.gaussian_noise(0.1)), optax.adam(1e-3)
     ... )
     """
+    check_function(distance, "reconstruction: distance")
+    for given, what in ((corrupt, "corrupt"), (encoder, "encoder")):
+        if given is not None and not isinstance(given, Layer) and not callable(given):
+            raise TypeError(f"reconstruction: {what} must be a layer, got {given!r}.")
     spoil = core.lift((lambda x: x) if corrupt is None else corrupt)
+    if penalties is not None and not isinstance(penalties, Mapping):
+        raise TypeError(f"reconstruction: penalties are a dict by name, got {penalties!r}.")
     penalties = dict(penalties or {})
+    for title, penalty in penalties.items():
+        check_function(penalty, f"reconstruction: the penalty {title!r}")
     if "reconstruction" in penalties:
         raise ValueError("reconstruction: a penalty has the name of the distance; rename it.")
     if penalties and encoder is None:
@@ -220,8 +233,7 @@ def kl_sparsity(rate: float, weight: float = 1.0) -> Callable:
     >>> nn.kl_sparsity(0.5)(jax.nn.sigmoid, jnp.zeros((4, 3))).tolist()
     0.0
     """
-    if not 0 < rate < 1:
-        raise ValueError(f"kl_sparsity: rate is a mean activation in (0, 1), got {rate!r}.")
+    check_number(rate, "kl_sparsity: rate, a mean activation,", above=0, below=1)
     _weight(weight, "kl_sparsity")
 
     def penalty(encode, x):
@@ -284,7 +296,15 @@ def jacobian_norm(function: Callable, x: jax.Array) -> jax.Array:
     >>> nn.jacobian_norm(jnp.square, jnp.array([[1.0, 2.0]])).tolist()
     [20.0]
     """
+    check_function(function, "jacobian_norm: function")
+    if core.features(x, "jacobian_norm").ndim < 2:
+        raise ValueError(f"jacobian_norm takes x [batch, ...], got {core.describe(x)}.")
     y = jax.eval_shape(function, x)
+    if not core.floating(y) or y.shape[:1] != x.shape[:1]:
+        raise ValueError(
+            f"jacobian_norm takes a function of rows to rows, got {core.describe(y)} of "
+            f"{core.describe(x)}."
+        )
     inputs, outputs = math.prod(x.shape[1:]), math.prod(y.shape[1:])
     if inputs <= outputs:
         n, like, derive = inputs, x, jax.linearize(function, x)[1]
@@ -321,5 +341,8 @@ def _expects(shape: tuple[int, ...], title: str) -> Callable:
 
 
 def _weight(weight: float, title: str) -> None:
-    if not 0 <= weight < math.inf:
-        raise ValueError(f"{title}: weight must be finite, 0 or more, got {weight!r}.")
+    check_number(weight, f"{title}: weight", least=0)
+
+
+def _widths(widths: tuple, title: str) -> tuple[int, ...]:
+    return tuple(core.count(width, f"{title}: widths") for width in widths)

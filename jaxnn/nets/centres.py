@@ -63,7 +63,8 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
 
     Raises:
       TypeError: for x that is no floats.
-      ValueError: for no centres, more of them than rows, steps less than 1, or x that is not finite.
+      ValueError: for no centres, more of them than rows, steps less than 1, or x that is not
+        finite.
 
     (Lloyd, Least squares quantization in PCM, 1982; Arthur and Vassilvitskii, k-means++, 2007.)
 
@@ -76,7 +77,9 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
     k = _enough(x, k, "kmeans")
     if not core.traced(x) and not bool(jnp.isfinite(x).all()):
         raise ValueError("kmeans: x holds NaN or infinities: leave those rows out.")
-    return _kmeans(key, core.at_least_float32(jnp.asarray(x)), k, core.count(steps, "kmeans: steps"))
+    return _kmeans(
+        key, core.at_least_float32(jnp.asarray(x)), k, core.count(steps, "kmeans: steps")
+    )
 
 
 @partial(jax.jit, static_argnums=(2, 3))

@@ -1,11 +1,11 @@
 """Izhikevich's neuron: two equations for the many ways in which real neurons spike."""
 
-import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Cell
 from jaxnn.nets.membrane import chunk, rest
 from jaxnn.nets.surrogate import arctan
@@ -56,11 +56,13 @@ def izhikevich(
     >>> 3 < float(y.sum()) < 12
     True
     """
-    for name, value in zip("abcd", (a, b, c, d), strict=True):
-        if not math.isfinite(value):
-            raise ValueError(f"izhikevich: {name} must be finite, got {value!r}.")
-    if c >= PEAK:
-        raise ValueError(f"izhikevich: c is where v goes from {PEAK} mV, below it, got {c!r}.")
+    a, b, d = (
+        float(check_number(value, f"izhikevich: {name}"))
+        for name, value in {"a": a, "b": b, "d": d}.items()
+    )
+    c = float(check_number(c, "izhikevich: c, v after a spike in mV,", below=PEAK))
+    check_choice(membrane, "izhikevich: membrane", (False, True))
+    check_function(spike, "izhikevich: spike")
 
     def init(key, x):
         chunk(x, "izhikevich")

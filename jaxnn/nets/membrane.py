@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_number
 from jaxnn.core import Cell
 from jaxnn.sequence import recurrent
 
@@ -60,17 +61,25 @@ def constants_of(
 
     A rate of decay is learned by its logit, anything else by its logarithm.
     """
+    if not isinstance(learn, Collection):
+        raise TypeError(f"{title}: learn names constants, such as ('decay',), got {learn!r}.")
     learn = (learn,) if isinstance(learn, str) else tuple(learn)
     for name in learn:
-        if name not in constants:
-            raise ValueError(f"{title}: learn names {', '.join(constants)}, got {name!r}.")
+        check_choice(name, f"{title}: learn", constants)
+    if len(set(learn)) < len(learn):
+        raise ValueError(f"{title}: learn names a constant twice, got {learn}.")
     for name, value in constants.items():
-        rate, learned = name.endswith("decay"), name in learn
-        most = (1 if learned else math.nextafter(1, 2)) if rate else math.inf
-        if not 0 < value < most:
-            span = "in (0, 1), to be learned" if learned else "in (0, 1]"
-            span = span if rate else "above 0 and finite"
-            raise ValueError(f"{title}: {name} must be {span}, got {value!r}.")
+        what = f"{title}: {name}"
+        if not name.endswith("decay"):
+            check_number(value, what, above=0)
+        elif name in learn:
+            check_number(value, f"{what}, to be learned,", above=0, below=1)
+        else:
+            check_number(value, what, above=0, most=1)
+    constants = {
+        name: value if isinstance(value, jax.Array) else float(value)
+        for name, value in constants.items()
+    }
 
     def begin(x):
         dtype = core.param_dtype(x)

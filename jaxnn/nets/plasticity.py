@@ -1,12 +1,12 @@
 """Plasticity: weights that learn from the order of spikes, without a gradient."""
 
-import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Cell
 from jaxnn.layers.cells import chunk, matmul
 
@@ -70,12 +70,15 @@ def stdp(
     title, width = "stdp", core.count(width, "stdp: width")
     rates = {"decay": decay, "before_decay": before_decay, "after_decay": after_decay}
     for name, value in rates.items():
-        if not 0 < value <= 1:
-            raise ValueError(f"{title}: {name} must be in (0, 1], got {value!r}.")
-    sizes = {"potentiation": potentiation, "depression": depression}
-    for name, value in {"threshold": threshold, "rate": rate, **sizes}.items():
-        if not 0 <= value < math.inf or (value == 0 and name not in sizes):
-            raise ValueError(f"{title}: {name} must be finite and above 0, got {value!r}.")
+        check_number(value, f"{title}: {name}", above=0, most=1)
+    for name, value in {"threshold": threshold, "rate": rate}.items():
+        check_number(value, f"{title}: {name}", above=0)
+    for name, value in {"potentiation": potentiation, "depression": depression}.items():
+        check_number(value, f"{title}: {name}", least=0)
+    decay, threshold, rate = float(decay), float(threshold), float(rate)
+    potentiation, depression = float(potentiation), float(depression)
+    check_choice(one_winner, f"{title}: one_winner", (False, True))
+    check_function(w_init, f"{title}: w_init")
 
     def init(key, x):
         shape = (chunk(x, title).shape[-1], width)

@@ -220,8 +220,9 @@ def perplexity(index: jax.Array) -> jax.Array:
     >>> nn.perplexity(jnp.array([3, 5, 3, 5])).tolist()
     2.0
     """
-    if not jnp.issubdtype(getattr(index, "dtype", None) or float, jnp.integer) or not index.size:
-        raise ValueError(f"perplexity takes an index or more, integers, got {core.describe(index)}.")
+    whole = hasattr(index, "dtype") and jnp.issubdtype(index.dtype, jnp.integer)
+    if not whole or not index.size:
+        raise ValueError(f"perplexity takes integers, at least one, got {core.describe(index)}.")
     index = jnp.sort(index.ravel())
     first, last = (jnp.searchsorted(index, index, side) for side in ("left", "right"))
     # The mean of -log p over the vectors is the sum over the codes, however many there are.

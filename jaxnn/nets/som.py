@@ -127,6 +127,15 @@ def som(
 
     def apply(params, state, x, *, key=None, train=False):
         held = core.required(state, title)
+        if not isinstance(held, dict) or set(held) != {"weights", "step"}:
+            raise ValueError(
+                f"{title} takes its state, a dict of weights and step, got {core.describe(held)}."
+            )
+        if held["weights"].shape[:1] != (grid.units,):
+            raise ValueError(
+                f"{title} of {grid.units} units got weights {core.describe(held['weights'])}: "
+                "they are of another grid."
+            )
         if core.features(x, title).ndim != 2 or x.shape[-1] != held["weights"].shape[-1]:
             raise ValueError(
                 f"{title} takes x [rows, {held['weights'].shape[-1]}], got {core.describe(x)}."
@@ -165,7 +174,6 @@ def som(
     return Layer(init, apply)
 
 
-@partial(jax.jit, static_argnums=(0, 3))
 def organize(net: Layer, state: Any, x: jax.Array, passes: int) -> Any:
     """The state after so many passes over x [rows, features], in one program.
 
@@ -173,7 +181,20 @@ def organize(net: Layer, state: Any, x: jax.Array, passes: int) -> Any:
       net: made by `som`.
       state: of it; its clock runs on.
       passes: over x: one step each in batch training, a step a row online.
+
+    Raises:
+      TypeError: for a net that is not a layer.
+      ValueError: for passes less than 1; for a state or x of another shape, as `som` does.
     """
+    if not isinstance(net, Layer):
+        raise TypeError(f"organize takes a net made by nn.som, got {net!r}.")
+    passes = core.count(passes, "organize: passes")
+    core.features(x, "organize")
+    return _organize(net, state, jnp.asarray(x), passes)
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _organize(net, state, x, passes):
     return jax.lax.fori_loop(
         0, passes, lambda _, state: net.apply((), state, x, train=True)[1], state
     )
@@ -232,7 +253,8 @@ def _unit_distances(weights, x, distance):
         return jnp.abs(jnp.where(there, x - weights, 0)).sum(axis=-1)
     # Each vector over its own power of two, lest squares overflow or vanish.
     x, weights = (
-        each / jax.vmap(power_of_two)(jnp.where(at, each, 0).reshape(-1, each.shape[-1])).reshape(
+        each
+        / jax.vmap(power_of_two)(jnp.where(at, each, 0).reshape(-1, each.shape[-1])).reshape(
             *each.shape[:2], 1
         )
         for each, at in ((x, there), (weights, True))
@@ -269,11 +291,12 @@ def _checked_map(weights, x) -> None:
 def som_sums(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Sums:
     """What a chunk of rows x [rows, features] has to teach to the units that they win."""
     index = winners(weights, x, distance).index
-    there = ~jnp.isnan(x)
-    taught = [jnp.where(there, x, 0), there.astype(weights.dtype)]
-    empty = jnp.zeros_like(weights)
+    x, there = core.at_least_float32(x), ~jnp.isnan(x)
+    taught = [jnp.where(there, x, 0), there]
+    # Counts in half precision would stop growing.
+    empty = jnp.zeros(weights.shape, core.at_least_float32(weights).dtype)
     place = jnp.where(index < 0, len(weights), index)  # beyond the last: left out
-    return Sums(*(empty.at[place].add(each, mode="drop") for each in taught))
+    return Sums(*(empty.at[place].add(each.astype(empty.dtype), mode="drop") for each in taught))
 
 
 def som_update(
@@ -295,8 +318,16 @@ def som_update(
     >>> nn.som_update(grid, weights, sums, radius=0.01).ravel().tolist()
     [2.0, 8.0]
     """
+    units = checked(grid, "som_update").units
+    wanted = (units, weights.shape[-1]) if getattr(weights, "ndim", 0) == 2 else None
+    for each in (weights, *sums):
+        if wanted is None or getattr(each, "shape", None) != wanted:
+            raise ValueError(
+                f"som_update takes weights and sums [{units}, features], got "
+                f"{core.describe((weights, *sums))}."
+            )
     near = neighbourhood(jnp.asarray(grid_distances(grid), weights.dtype), radius)
-    near = near.astype(weights.dtype)
+    near = near.astype(sums.totals.dtype)
     totals = jnp.matmul(near, sums.totals, precision="highest")
     counts = jnp.matmul(near, sums.counts, precision="highest")
     held = counts > 0

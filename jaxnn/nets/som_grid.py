@@ -8,6 +8,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxnn import core
+from jaxnn.checks import check_choice
+
+MOST = 1 << 16  # units of a grid
 
 
 class Grid(NamedTuple):
@@ -36,6 +39,13 @@ def checked(grid: Grid, title: str) -> Grid:
         raise TypeError(f"{title} takes a grid, such as nn.Grid(6, 6), got {grid!r}.")
     for name in ("rows", "columns"):
         core.count(getattr(grid, name), f"{title}: {name} of the grid")
+    for name in ("hexagonal", "torus"):
+        check_choice(getattr(grid, name), f"{title}: {name} of the grid", (False, True))
+    if grid.units > MOST:
+        raise ValueError(
+            f"{title}: a grid of {grid.rows} x {grid.columns} has {grid.units} units, whose "
+            f"distances from each other fill the memory: {MOST} units at most."
+        )
     if grid.hexagonal and grid.torus and grid.rows % 2:
         raise ValueError(
             f"{title}: the top of a hexagonal torus fits its bottom for an even number of rows "

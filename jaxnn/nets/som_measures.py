@@ -7,7 +7,7 @@ import numpy as np
 from jaxnn import core
 from jaxnn.checks import check_labels
 from jaxnn.nets.som import unit_distances, winners
-from jaxnn.nets.som_grid import Grid, adjacent, grid_distances
+from jaxnn.nets.som_grid import Grid, adjacent, checked, grid_distances
 
 
 def quantization_error(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> jax.Array:
@@ -39,6 +39,7 @@ def topographic_error(
     >>> nn.topographic_error(nn.Grid(1, 3), weights, x).tolist()
     0.5
     """
+    _fitting(grid, weights, "topographic_error")
     if grid.units < 2:
         raise ValueError("topographic_error: a map of one unit has no second nearest; use 1 x 2.")
     apart = unit_distances(weights, x, distance)
@@ -62,6 +63,7 @@ def u_matrix(grid: Grid, weights: jax.Array, distance: str = "euclidean") -> jax
     >>> nn.u_matrix(nn.Grid(1, 3), jnp.array([[0.0], [1.0], [5.0]])).tolist()
     [[1.0, 2.5, 4.0]]
     """
+    _fitting(grid, weights, "u_matrix")
     if not core.traced(weights) and bool(jnp.isnan(weights).any()):
         raise ValueError("u_matrix: weights are NaN: the map has not learned.")
     touch = jnp.asarray(adjacent(grid))
@@ -78,8 +80,10 @@ def hit_map(grid: Grid, index: jax.Array) -> jax.Array:
     >>> nn.hit_map(nn.Grid(1, 3), jnp.array([0, 2, 2, -1])).tolist()
     [[1, 0, 2]]
     """
-    place = jnp.where(index < 0, grid.units, index)
-    counts = jnp.zeros(grid.units, jnp.int32).at[place].add(1, mode="drop")
+    units = checked(grid, "hit_map").units
+    _indices(index, units, "hit_map")
+    place = jnp.where(index < 0, units, index)
+    counts = jnp.zeros(units, jnp.int32).at[place].add(1, mode="drop")
     return counts.reshape(grid.rows, grid.columns)
 
 
@@ -90,6 +94,7 @@ def component_planes(grid: Grid, weights: jax.Array) -> jax.Array:
     >>> nn.component_planes(nn.Grid(2, 2), jnp.arange(8.0).reshape(4, 2))[1].tolist()
     [[1.0, 3.0], [5.0, 7.0]]
     """
+    _fitting(grid, weights, "component_planes")
     return weights.T.reshape(-1, grid.rows, grid.columns)
 
 
@@ -112,7 +117,8 @@ def unit_labels(grid: Grid, index: jax.Array, labels: jax.Array, classes: int) -
     [1, 1, 0, 0]
     """
     classes = core.count(classes, "unit_labels: classes")
-    if index.shape != labels.shape:
+    _indices(index, checked(grid, "unit_labels").units, "unit_labels")
+    if index.shape != getattr(labels, "shape", None):
         raise ValueError(
             f"unit_labels takes a label a row, got {core.describe(index)} and "
             f"{core.describe(labels)}."
@@ -126,3 +132,22 @@ def unit_labels(grid: Grid, index: jax.Array, labels: jax.Array, classes: int) -
     won = np.flatnonzero(votes.sum(axis=1))
     nearest = won[grid_distances(grid)[:, won].argmin(axis=1)]
     return jnp.asarray(votes[nearest].argmax(axis=1), jnp.int32)
+
+
+def _fitting(grid: Grid, weights: jax.Array, title: str) -> None:
+    """Raises where weights are not [units, features] of the grid."""
+    units = checked(grid, title).units
+    if core.features(weights, title).ndim != 2 or weights.shape[0] != units:
+        raise ValueError(
+            f"{title} takes weights [{units}, features] for this grid, got "
+            f"{core.describe(weights)}."
+        )
+
+
+def _indices(index: jax.Array, units: int, title: str) -> None:
+    """Raises where index is not integers below units; values are looked at outside of jit alone."""
+    kind = getattr(index, "dtype", None)
+    if kind is None or not jnp.issubdtype(kind, jnp.integer):
+        raise TypeError(f"{title} takes an index of integers, got {core.describe(index)}.")
+    if not core.traced(index) and index.size and int(jnp.max(index)) >= units:
+        raise ValueError(f"{title}: an index is {int(jnp.max(index))}, of a grid of {units} units.")

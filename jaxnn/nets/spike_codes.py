@@ -3,12 +3,11 @@
 A picture that is shown all the time, as a current and not as spikes, is `jaxnn.hold`.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_number
 
 
 def rate_code(key: jax.Array, x: jax.Array, steps: int) -> jax.Array:
@@ -31,6 +30,7 @@ def rate_code(key: jax.Array, x: jax.Array, steps: int) -> jax.Array:
     [[[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]]
     """
     steps = core.count(steps, "rate_code: steps")
+    core.check_key(key)
     x = core.features(x, "rate_code")
     drawn = jax.random.uniform(key, (x.shape[0], steps, *x.shape[1:]), core.param_dtype(x))
     return (drawn < x[:, None].astype(drawn.dtype)).astype(x.dtype)
@@ -59,6 +59,7 @@ def latency_code(x: jax.Array, steps: int, *, least: float = 0.01) -> jax.Array:
     """
     steps = core.count(steps, "latency_code: steps")
     x = core.features(x, "latency_code")
+    check_number(least, "latency_code: least")
     at = jnp.round((steps - 1) * (1 - jnp.clip(x, 0, 1)))[:, None]
     step = jnp.arange(steps, dtype=at.dtype).reshape(1, steps, *(1,) * (x.ndim - 1))
     step, at, there = jnp.broadcast_arrays(step, at, (x >= least)[:, None])
@@ -89,8 +90,7 @@ def delta_code(x: jax.Array, threshold: float = 0.1) -> jax.Array:
     >>> nn.delta_code(jax.numpy.array([[[0.0], [1.0], [1.0], [0.5]]]), 0.5).tolist()
     [[[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]]
     """
-    if not 0 < threshold < math.inf:
-        raise ValueError(f"delta_code: threshold must be above 0, got {threshold!r}.")
+    check_number(threshold, "delta_code: threshold", above=0)
     if core.features(x, "delta_code").ndim < 3:
         raise ValueError(
             f"delta_code takes [batch, time, ..., features], got {core.describe(x)}: give features "

@@ -6,8 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Layer, Tree
-from jaxnn.tree import decayed
+from jaxnn.tree import UNDECAYED, path_of
+
+# The params that have one number a feature, whatever layer they are of.
+VECTORS = (
+    *(*UNDECAYED, "decay", "threshold", "adaptation", "adaptation_decay", "synaptic_decay"),
+    *("g", "gamma", "nu", "theta", "beta_a", "beta_u", "log_width"),
+)
 
 
 class Scaled(NamedTuple):
@@ -26,8 +33,9 @@ def quantize(params: Tree, bits: int = 8) -> Tree:
 
     values = round(w / scale), scale = max |w| / (2^{bits - 1} - 1) over all axes but the last
 
-    It is for floats of two axes and more that are no biases or scales by their name, as `decayed`
-    tells them: under `repeat` those have two axes too, and would share a scale over depth.
+    It is for floats of two axes and more that are not vectors by their name, such as biases, scales
+    and what neurons learn of themselves: under `repeat` those have two axes too, and would share a
+    scale over depth.
     `nn.nbytes` of the result is what it takes to store.
 
     Args:
@@ -49,8 +57,8 @@ def quantize(params: Tree, bits: int = 8) -> Tree:
         raise ValueError(f"quantize: bits are 2 to 8, which int8 holds, got {bits}.")
     most = 2 ** (bits - 1) - 1
 
-    def one(w, weight):
-        if not core.floating(w) or w.ndim < 2 or not weight:
+    def one(keys, w):
+        if not core.floating(w) or w.ndim < 2 or path_of(keys).split("/")[-1] in VECTORS:
             return w
         w = w.astype(core.param_dtype(w))
         scale = jnp.max(jnp.abs(w), axis=tuple(range(w.ndim - 1))) / most
@@ -59,7 +67,7 @@ def quantize(params: Tree, bits: int = 8) -> Tree:
         values = jnp.round(w / by.reshape((1,) * (w.ndim - 1) + (-1,)))
         return Scaled(values.astype(jnp.int8), scale)
 
-    return jax.tree.map(one, params, decayed(params))
+    return jax.tree_util.tree_map_with_path(one, params)
 
 
 def dequantize(params: Tree) -> Tree:
@@ -111,6 +119,12 @@ def synaptic_operations(layer: Layer, params: Tree, x: jax.Array) -> jax.Array:
     def one(w):
         return jnp.full(w.shape, float(len(w.shape) > 1), jnp.float32)
 
+    check_function(layer, "synaptic_operations: layer")
+    for each in jax.tree.leaves(params):
+        if not hasattr(each, "shape"):
+            raise TypeError(f"synaptic_operations takes params of arrays, got {each!r}.")
+    if not hasattr(x, "shape") or not x.ndim:
+        raise ValueError(f"synaptic_operations takes x [batch, ...], got {core.describe(x)}.")
     y = layer(jax.tree.map(one, params), (x != 0).astype(jnp.float32))
     return y.sum(axis=tuple(range(1, y.ndim)))
 
@@ -143,7 +157,9 @@ def energy(additions: Any, multiplies: Any = 0.0, *, kind: str = "float32") -> A
     >>> f"{nn.energy(1e6):.2g} J against {nn.energy(1e6, 1e6):.2g} J"
     '9e-07 J against 4.6e-06 J'
     """
-    if kind not in PICOJOULES:
-        raise ValueError(f"energy: kind is one of {', '.join(PICOJOULES)}, got {kind!r}.")
+    check_choice(kind, "energy: kind", PICOJOULES)
+    for number, what in ((additions, "additions"), (multiplies, "multiplies")):
+        if not hasattr(number, "dtype"):
+            check_number(number, f"energy: {what}", least=0)
     add, multiply = PICOJOULES[kind]
     return 1e-12 * (add * additions + multiply * multiplies)

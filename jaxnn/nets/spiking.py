@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_function
 from jaxnn.core import Cell
 from jaxnn.layers.cells import orthogonal
 from jaxnn.nets.membrane import chunk, constants_of, rest
@@ -172,8 +173,11 @@ def synaptic_lif(
 
 def _fires(title, constants, reset, refractory, learn, feedback, membrane, spike, v_init) -> Cell:
     """The one body of the neurons that integrate and fire."""
-    if reset not in RESETS:
-        raise ValueError(f"{title}: reset is one of {', '.join(RESETS)}, got {reset!r}.")
+    check_choice(reset, f"{title}: reset", RESETS)
+    for flag, what in ((feedback, "feedback"), (membrane, "membrane")):
+        check_choice(flag, f"{title}: {what}", (False, True))
+    for function, what in ((spike, "spike"), (v_init, "v_init")):
+        check_function(function, f"{title}: {what}")
     refractory = core.count(refractory, f"{title}: refractory", 0)
     begin, of = constants_of(title, constants, learn, ("v",) * feedback)
     current, tires = "synaptic_decay" in constants, "adaptation" in constants

@@ -14,12 +14,14 @@ import jax.numpy as jnp
 from jax import export
 
 from jaxnn import core
-from jaxnn.core import Layer, Net
+from jaxnn.checks import check_function
+from jaxnn.core import Cell, Layer, Net
 from jaxnn.flow import serial, wire
 from jaxnn.layers.conv import conv
 from jaxnn.layers.dense import dense
 from jaxnn.nets.membrane import leaky_integrator
 from jaxnn.nets.spiking import lif
+from jaxnn.padding import blank, split
 
 
 class Spiking(NamedTuple):
@@ -55,6 +57,9 @@ def spiking_net(*stages: Any, head: Any) -> Net:
     >>> y.output.shape, [spikes.shape for spikes in y.spikes]
     ((4, 6, 2), [(4, 6, 8)])
     """
+    for each in (*stages, head):
+        if not isinstance(each, Layer | Cell) and not callable(each):
+            raise TypeError(f"spiking_net takes layers as stages and head, got {each!r}.")
     if not stages:
         raise ValueError(
             "spiking_net takes stages: spiking_net(serial(dense(64), lif()), head=...)."
@@ -98,6 +103,8 @@ def spiking_mlp(
     >>> jax.eval_shape(net, params, x).output.shape
     (4, 5, 2)
     """
+    widths = tuple(core.count(width, "spiking_mlp: widths") for width in widths)
+    _factories("spiking_mlp", neuron, readout, w_init)
     if len(widths) < 2:
         raise ValueError(
             f"spiking_mlp takes the widths of its layers, the last of them the outputs, got "
@@ -138,6 +145,8 @@ def spiking_cnn(
     >>> [spikes.shape for spikes in jax.eval_shape(net, params, x).spikes]
     [(4, 5, 6, 6, 8), (4, 5, 3, 3, 16)]
     """
+    widths = tuple(core.count(width, "spiking_cnn: widths") for width in widths)
+    _factories("spiking_cnn", neuron, readout, w_init)
     if not widths:
         raise ValueError(
             "spiking_cnn takes the width of each convolution: spiking_cnn(10, 16, 32)."
@@ -261,15 +270,50 @@ def row_blocks(layer: Any, rows: int) -> Layer:
     return Layer(init, apply)
 
 
-def spike_rate(spikes: Any) -> jax.Array:
+def spike_rate(spikes: Any, mask: Any = None) -> jax.Array:
     """Spikes a neuron a step, over all the leaves of spikes [batch, time, ...] together.
+
+    Args:
+      spikes: floats, one array or a pytree of them.
+      mask: bool [batch, time], the steps that count, or None where all do.
+
+    Returns:
+      one number in float32 at least; NaN of no steps.
+
+    Raises:
+      TypeError, ValueError: for spikes that are not floats [batch, time, ...], or another mask.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.spike_rate((jnp.ones((1, 2, 3)), jnp.zeros((1, 2, 1)))).tolist()
     0.75
     """
     leaves = jax.tree.leaves(spikes)
-    return jnp.asarray(sum(leaf.sum() for leaf in leaves)) / sum(leaf.size for leaf in leaves)
+    for leaf in leaves:
+        if core.features(leaf, "spike_rate").ndim < 2:
+            raise ValueError(f"spike_rate takes [batch, time, ...], got {core.describe(leaf)}.")
+    if not leaves:
+        raise ValueError("spike_rate takes spikes [batch, time, ...], got none.")
+    total, count = jnp.float32(0), jnp.float32(0)
+    for leaf in core.at_least_float32(leaves):
+        there = None
+        if mask is not None:
+            leaf, there = split((leaf, jnp.asarray(mask)))
+            leaf = blank(leaf, there)
+        each = math.prod(leaf.shape[2:])
+        steps = leaf.shape[0] * leaf.shape[1] if there is None else there.sum()
+        total, count = total + leaf.sum(), count + jnp.asarray(steps, jnp.float32) * each
+    return total / count.astype(total.dtype)
+
+
+def _factories(title: str, neuron: Any, readout: Any, w_init: Any) -> None:
+    """Raises TypeError where a factory is not a function, or a cell is given in its place."""
+    for given, what in ((neuron, "neuron"), (readout, "readout"), (w_init, "w_init")):
+        if isinstance(given, Layer | Cell):
+            raise TypeError(
+                f"{title}: {what} must be a function that makes neurons, such as nn.lif without "
+                f"parentheses or partial(nn.lif, 0.8), got a {core.name(given)} that is made."
+            )
+        check_function(given, f"{title}: {what}")
 
 
 def flat_steps(x):

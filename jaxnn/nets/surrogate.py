@@ -6,10 +6,12 @@ for it is the only difference between them. Forward mode and backward mode both 
 """
 
 from collections.abc import Callable
-from math import inf, pi
+from math import pi
 
 import jax
 import jax.numpy as jnp
+
+from jaxnn.checks import check_function, check_number
 
 
 def fast_sigmoid(slope: float = 25.0) -> Callable:
@@ -96,6 +98,8 @@ def step(slope: Callable) -> Callable:
     9.0
     """
 
+    check_function(slope, "step: slope")
+
     @jax.custom_jvp
     def spike(x):
         x = jnp.asarray(x)
@@ -110,6 +114,4 @@ def step(slope: Callable) -> Callable:
 
 
 def _positive(value: float, what: str) -> float:
-    if not 0 < value < inf:
-        raise ValueError(f"{what} must be above 0 and finite, got {value!r}.")
-    return float(value)
+    return float(check_number(value, what, above=0))

@@ -15,6 +15,7 @@ import optax
 from jax import export
 
 from jaxnn import core
+from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Layer
 from jaxnn.flow import wire
 
@@ -99,6 +100,8 @@ def kl_divergence(latent: Latent) -> jax.Array:
     >>> nn.kl_divergence(nn.Latent(jnp.array([[1.0, 2.0]]), jnp.zeros((1, 2)), (), ())).tolist()
     [2.5]
     """
+    if not isinstance(latent, Latent):
+        raise TypeError(f"kl_divergence takes a Latent, got {core.describe(latent)}.")
     mean, log_variance = core.at_least_float32((latent.mean, latent.log_variance))
     return jnp.sum(jnp.exp(log_variance) + mean**2 - 1 - log_variance, axis=-1) / 2
 
@@ -187,8 +190,7 @@ def gaussian_log_likelihood(stddev: float) -> Callable:
     >>> f"{y[0, 0]:.3f}"
     '-1.838'
     """
-    if not 0 < stddev < math.inf:
-        raise ValueError(f"gaussian_log_likelihood: stddev must be positive, got {stddev!r}.")
+    check_number(stddev, "gaussian_log_likelihood: stddev", above=0)
 
     def log_likelihood(mean, x):
         mean = core.at_least_float32(mean)
@@ -233,10 +235,13 @@ def variational_loss(
     """
     latents = core.count(latents, "variational_loss: latents")
     samples = core.count(samples, "variational_loss: samples")
-    if not 0 <= beta < math.inf or (importance and beta != 1):
+    check_number(beta, "variational_loss: beta", least=0)
+    check_choice(importance, "variational_loss: importance", (False, True))
+    check_function(log_likelihood, "variational_loss: log_likelihood")
+    if importance and beta != 1:
         raise ValueError(
-            "variational_loss: beta must be finite, 0 or more, and 1 with importance, got "
-            f"{beta!r}."
+            "variational_loss: with importance beta must be 1, since that bound has no divergence "
+            f"to weigh, got {beta!r}."
         )
 
     def loss(params, state, batch, *, key=None, train=False):
@@ -258,7 +263,12 @@ def variational_loss(
 
 def _matched(output: jax.Array, x: jax.Array, title: str) -> jax.Array:
     """x for every sample of the output; raises ValueError where a row has another shape."""
-    if output.shape[:1] + output.shape[2:] != x.shape:
+    for each in (output, x):
+        if not hasattr(each, "shape"):
+            raise TypeError(
+                f"{title}_log_likelihood takes arrays, the output and x, got {core.describe(each)}."
+            )
+    if output.ndim < 2 or output.shape[:1] + output.shape[2:] != x.shape:
         raise ValueError(
             f"{title}_log_likelihood takes [batch, samples, ...] and x [batch, ...] of one shape, "
             f"got {core.describe(output)} and {core.describe(x)}."
