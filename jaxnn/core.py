@@ -277,7 +277,8 @@ def describe(x: Tree) -> str:
             return type(leaf).__name__
         return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
-    return str(jax.tree.map(one, x)).replace("'", "")
+    text = str(jax.tree.map(one, x)).replace("'", "")
+    return text if len(text) < 400 else f"{text[:390]} ..."
 
 
 def floating(leaf: Any) -> bool:

@@ -270,7 +270,14 @@ def _children(kind: str, layers: Sequence, named: Mapping) -> dict:
             f"{kind} takes layers, {kind}(a, b), or named layers, {kind}(first=a, second=b)"
             + ("; got both." if layers else "; got none.")
         )
-    return {child: lift(layer) for child, layer in (named or dict(enumerate(layers))).items()}
+    lifted = {}
+    for child, layer in (named or dict(enumerate(layers))).items():
+        try:
+            lifted[child] = lift(layer)
+        except TypeError as error:
+            error.add_note(f"in {kind}, the child {child}")
+            raise
+    return lifted
 
 
 def _pack(by_child: dict) -> Tree:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.checks import check_choice, check_number
+from jaxnn.checks import check_choice, check_function, check_number
 
 
 def test_a_word_of_the_list_is_returned_as_it_is():
@@ -47,3 +47,10 @@ def test_a_number_out_of_range_is_refused_with_the_range(value):
 def test_what_is_not_a_number_is_refused(value):
     with pytest.raises(TypeError, match="rate must be a number, got"):
         check_number(value, "rate")
+
+
+@pytest.mark.parametrize("value", [None, "relu", 3, []])
+def test_what_cannot_be_called_is_refused(value):
+    with pytest.raises(TypeError, match="activation must be a function, got"):
+        check_function(value, "activation")
+    assert check_function(abs, "activation") is abs

@@ -152,3 +152,67 @@ def test_other_shapes_are_refused():
         squared_distances(jnp.ones((3, 2)), jnp.ones((4, 3)))
     with pytest.raises(TypeError, match="takes floating features"):
         squared_distances(jnp.ones((3, 2), int), jnp.ones((4, 2)))
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-20, 1.0, 1e18, 1e25])
+@pytest.mark.parametrize("features", [2, 40])
+def test_the_nearest_is_that_of_float64_at_every_scale(features, scale):
+    x = jnp.asarray(groups(3.0, features, 200) * scale, jnp.float32)
+    centres = jnp.asarray(groups(3.0, features, 20) * scale, jnp.float32)
+    assert (nearest(x, centres) == exact(x, centres).argmin(axis=1)).all()
+    found = nn.winners(centres, x)
+    np.testing.assert_allclose(found.distance, np.sqrt(exact(x, centres).min(axis=1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("away", [0.0, 1e4])
+@pytest.mark.parametrize("missing", [False, True])
+def test_products_that_differences_decide_find_the_nearest(missing, away):
+    x = np.float32(groups(1.0, 300, 150) + away * RNG.choice([-1, 1], (150, 1)))
+    centres = x[:40] + np.float32(0.01)
+    centres[5:9] = centres[4]  # as near as each other: the first
+    there = RNG.uniform(size=x.shape) > 0.2 if missing else np.ones(x.shape, bool)
+    off = np.where(there[:, None], np.float64(x)[:, None] - np.float64(centres), 0)
+    wanted = np.square(off).sum(axis=-1)
+    found = np.asarray(nn.winners(centres, np.where(there, x, np.float32(np.nan))).index)
+    least = wanted.min(axis=1)
+    np.testing.assert_allclose(wanted[np.arange(150), found], least, rtol=1e-6, atol=1e-9)
+    assert found[4] == 4
+    assert not np.isin(found, [5, 6, 7, 8]).any()
+
+
+def test_a_call_outside_of_jit_makes_no_array_of_rows_by_centres_by_features():
+    x = jax.random.normal(jax.random.key(0), (8000, 2000))
+    assert (nearest(x, x[:500])[:500] == jnp.arange(500)).all()  # it would take 32 GB
+
+
+def test_forward_mode_and_second_derivatives_are_those_of_the_formula():
+    x, centres = (jnp.asarray(groups(1.0, 12, rows), jnp.float32) for rows in (6, 4))
+    along = jnp.asarray(RNG.normal(size=x.shape), jnp.float32)
+    found = jax.jvp(lambda x: squared_distances(x, centres), (x,), (along,))[1]
+    wanted = 2 * np.einsum("nf,nkf->nk", along, np.asarray(x)[:, None] - np.asarray(centres))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    curve = jax.hessian(lambda row: squared_distances(row, centres).sum())(x[0])
+    np.testing.assert_allclose(curve, 2 * 4 * np.eye(12), atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e18])
+def test_k_means_finds_the_clusters_at_every_scale(scale):
+    x = np.concatenate([RNG.normal(size=(50, 2)) * 0.1 + at for at in ((0, 0), (5, 0), (0, 5))])
+    found = nn.kmeans(jax.random.key(0), jnp.asarray(x * scale, jnp.float32), 3)
+    assert sorted(found.counts.tolist()) == [50, 50, 50]
+    middles = np.sort([x[i : i + 50].sum(axis=1).mean() for i in (0, 50, 100)])
+    np.testing.assert_allclose(np.sort(found.centres.sum(axis=1)) / scale, middles, atol=1e-4)
+
+
+def test_k_means_of_rows_that_are_not_numbers_is_refused():
+    with pytest.raises(ValueError, match="kmeans: x holds NaN or infinities"):
+        nn.kmeans(jax.random.key(0), jnp.ones((4, 2)).at[0, 0].set(jnp.nan), 2)
+    with pytest.raises(TypeError, match=r"key must be one of jax.random.key"):
+        nn.kmeans(0, jnp.ones((4, 2)), 2)
+
+
+@pytest.mark.parametrize("size", [1e-15, 1e25])
+def test_cosine_does_not_know_the_length(size):
+    x, weights = (jnp.asarray(RNG.normal(size=(n, 5)), jnp.float32) for n in (8, 3))
+    found = nn.unit_distances(weights * size, x * size, "cosine")
+    np.testing.assert_allclose(found, nn.unit_distances(weights, x, "cosine"), rtol=1e-4)

@@ -55,3 +55,27 @@ def test_what_cannot_be_is_refused():
         nn.unit_labels(nn.Grid(1, 2), jnp.zeros(3, int), jnp.zeros(2, int), 2)
     with pytest.raises(ValueError, match="no row won a unit"):
         nn.unit_labels(nn.Grid(1, 2), jnp.full(2, -1), jnp.zeros(2, int), 2)
+
+
+def test_a_map_of_another_grid_is_refused():
+    grid, weights, index = nn.Grid(2, 3), jnp.ones((4, 2)), jnp.array([0, 5])
+    for call in (
+        lambda: nn.topographic_error(grid, weights, jnp.ones((3, 2))),
+        lambda: nn.u_matrix(grid, weights),
+        lambda: nn.component_planes(grid, weights),
+    ):
+        with pytest.raises(ValueError, match=r"takes weights \[6, features\] for this grid"):
+            call()
+    for call in (
+        lambda: nn.hit_map(nn.Grid(1, 5), index),
+        lambda: nn.unit_labels(nn.Grid(1, 5), index, jnp.array([0, 1]), 2),
+    ):
+        with pytest.raises(ValueError, match="an index is 5, of a grid of 5 units"):
+            call()
+    net, x = nn.som(nn.Grid(2, 2), 3), jnp.ones((4, 2))
+    with pytest.raises(ValueError, match="they are of another grid"):
+        net.apply((), {"weights": jnp.ones((6, 2)), "step": jnp.int32(0)}, x)
+    with pytest.raises(ValueError, match="organize: passes must be a whole number"):
+        nn.organize(net, net.init(jax.random.key(0), x)[1], x, 0)
+    with pytest.raises(TypeError, match=r"som takes a grid, such as nn.Grid\(6, 6\), got 6"):
+        nn.som(6, 6)

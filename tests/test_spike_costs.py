@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
+from jaxnn.nets.spike_costs import VECTORS
+from jaxnn.tree import path_of
+from tests.registry import ENTRIES
 
 normal = jax.random.normal
 
@@ -69,3 +72,23 @@ def test_vectors_under_repeat_are_kept_as_they_are():
     assert (found[1]["b"] == params[1]["b"]).all()
     assert (found[0]["scale"] == params[0]["scale"]).all()
     assert (found[1]["w"] != params[1]["w"]).any()
+
+
+def test_what_a_neuron_learns_of_itself_keeps_its_own_values_under_repeat():
+    block = nn.serial(nn.dense(3), nn.lif(learn=("decay", "threshold")))
+    params, _ = nn.repeat(nn.unroll(block), 4).init(jax.random.key(0), jnp.ones((2, 5, 3)))
+    few = nn.quantize(params, 4)
+    for name in ("decay", "threshold"):
+        assert few[1][name] is params[1][name]
+    assert few[0]["w"].values.dtype == jnp.int8
+
+
+def test_every_vector_of_the_registry_is_known_by_its_name():
+    names = set()
+    for title in ("lif", "adaptive_lif", "synaptic_lif", "lru", "weight_norm", "matrix_capsules"):
+        entry = ENTRIES[title]
+        x = entry.input(jax.random.key(0), jnp.float32)
+        params, _ = jax.eval_shape(entry.make().init, jax.random.key(0), x)
+        leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+        names |= {path_of(keys).split("/")[-1] for keys, leaf in leaves if leaf.ndim == 1}
+    assert names <= set(VECTORS)

@@ -136,3 +136,61 @@ def test_arguments_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError, match=said):
             call()
+
+
+def cut(loss, **options):
+    """The loss of each row over its own steps, and over all with a mask."""
+    steps = [10, 3, 7, 1, 10, 5]
+    mask = nn.length_mask(jnp.array(steps), 10)
+    y = jnp.where(mask[..., None], SPIKES + MEMBRANES * ("over" in options), 1.0)
+    own = [loss(y[i : i + 1, :n], LABELS[i : i + 1], **options)[0] for i, n in enumerate(steps)]
+    return np.array(own), loss(y, LABELS, mask=mask, **options)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (nn.count_loss, {}),
+        (nn.count_cross_entropy, {}),
+        (nn.latency_loss, {}),
+        *((nn.membrane_loss, {"over": over}) for over in ("mean", "max", "each")),
+    ],
+)
+def test_steps_that_are_padding_change_no_loss(loss, options):
+    own, masked = cut(loss, **options)
+    np.testing.assert_allclose(masked, own, rtol=1e-5)
+    assert not np.allclose(own, loss(SPIKES, LABELS, **options))
+
+
+def test_steps_that_are_padding_change_no_rate_and_no_penalty():
+    mask = nn.length_mask(jnp.array([4, 10, 4, 4, 10, 10]), 10)
+    held = np.asarray(SPIKES)[np.asarray(mask)]
+    padded = jnp.where(mask[..., None], SPIKES, 1.0)
+    assert nn.spike_rate(padded, mask) == pytest.approx(held.mean(), rel=1e-6)
+    rate = np.stack(
+        [np.asarray(SPIKES)[i, :n].mean(0) for i, n in enumerate([4, 10, 4, 4, 10, 10])]
+    )
+    wanted = np.square(np.maximum(rate - 0.2, 0)).mean()
+    assert nn.spike_penalty((padded,), most=0.2, mask=mask) == pytest.approx(wanted, rel=1e-5)
+    with pytest.raises(ValueError, match="a mask is"):
+        nn.count_loss(SPIKES, LABELS, mask=mask[:, :5])
+
+
+def test_rates_in_half_precision_are_counted_in_float32():
+    # Of 5000 steps; float16 holds counts up to 2048, bfloat16 up to 256.
+    for dtype in (jnp.float16, jnp.bfloat16):
+        spikes = jnp.ones((2, 5000, 3), dtype).at[:, ::4].set(0)
+        assert nn.spike_rate(spikes) == pytest.approx(0.75)
+        assert (nn.first_spikes(jnp.zeros((1, 5000, 1), dtype)) == 5000).all()
+    assert jnp.isfinite(nn.spike_rate(jnp.ones((60, 2000, 1), jnp.float16)))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("label", [-1, 4])
+def test_a_label_that_is_no_class_is_refused_unless_it_is_left_out(loss, label):
+    labels = LABELS.at[1].set(label)
+    with pytest.raises(ValueError, match=f"labels are 0 to 3, got {label}"):
+        loss(SPIKES, labels)
+    left = nn.ignore_label(loss, label)(SPIKES, labels)
+    kept = np.delete(np.asarray(loss(SPIKES, LABELS)), 1)
+    assert float(jnp.mean(left)) == pytest.approx(kept.mean(), rel=1e-5)

@@ -158,7 +158,8 @@ def _nearest(rows, centres, there=None):
     near = ~(apart > apart.min(axis=1, keepdims=True) + 2 * slack)  # NaN is near
 
     def by_few(near):
-        least = index = None
+        index = jnp.zeros(rows.shape[0], jnp.int32)
+        least = jnp.full(rows.shape[0], jnp.inf, rows.dtype)
         for _ in range(LIKELY):
             chosen = jnp.argmax(near, axis=1).astype(jnp.int32)  # the first of those left
             square = jnp.square(rows - centres[chosen])
@@ -166,11 +167,8 @@ def _nearest(rows, centres, there=None):
                 square = jnp.where(there, square, 0)
             square = jnp.where(near.any(axis=1), square.sum(axis=1), jnp.inf)
             near = near & (jnp.arange(near.shape[1]) != chosen[:, None])
-            if least is None:
-                least, index = square, chosen
-            else:
-                index = jnp.where(square < least, chosen, index)
-                least = jnp.minimum(square, least)
+            index = jnp.where(square < least, chosen, index)
+            least = jnp.minimum(square, least)
         return index
 
     def by_all(near):

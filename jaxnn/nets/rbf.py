@@ -219,6 +219,7 @@ def ridge(features: jax.Array, targets: jax.Array, penalty: float) -> dict[str, 
     if not features.shape[0]:
         raise ValueError("ridge: there are no rows to learn from.")
     check_number(penalty, "ridge: penalty", above=0)
+    penalty = penalty if isinstance(penalty, jax.Array) else float(penalty)
     given = jnp.asarray(features), jnp.asarray(targets)
     if not core.traced(given) and not all(bool(jnp.isfinite(each).all()) for each in given):
         raise ValueError("ridge: features or targets are NaN or infinite: leave those rows out.")

@@ -189,6 +189,8 @@ def organize(net: Layer, state: Any, x: jax.Array, passes: int) -> Any:
     if not isinstance(net, Layer):
         raise TypeError(f"organize takes a net made by nn.som, got {net!r}.")
     passes = core.count(passes, "organize: passes")
+    if not isinstance(state, dict):
+        raise ValueError(f"organize takes the state of its net, got {core.describe(state)}.")
     core.features(x, "organize")
     return _organize(net, state, jnp.asarray(x), passes)
 
@@ -209,6 +211,7 @@ def winners(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Ma
     """
     if distance == "euclidean":
         _checked_map(weights, x)
+        weights, x = jnp.asarray(weights), jnp.asarray(x)
         chosen = nearest_known(x, weights)
         least = _euclidean(x, weights.at[chosen].get(mode="clip"))
     else:
@@ -286,6 +289,8 @@ def _checked_map(weights, x) -> None:
                 f"a map takes weights [units, features] and x [rows, features], got "
                 f"{core.describe(weights)} and {core.describe(x)}."
             )
+    if not weights.shape[0]:
+        raise ValueError(f"a map's weights are of one unit or more, got {core.describe(weights)}.")
 
 
 def som_sums(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Sums:
@@ -319,6 +324,11 @@ def som_update(
     [2.0, 8.0]
     """
     units = checked(grid, "som_update").units
+    if not isinstance(sums, Sums):
+        raise TypeError(f"som_update takes sums of nn.som_sums, got {core.describe(sums)}.")
+    check_number(rate, "som_update: rate", least=0)
+    check_number(radius, "som_update: radius", above=0)
+    check_function(neighbourhood, "som_update: neighbourhood")
     wanted = (units, weights.shape[-1]) if getattr(weights, "ndim", 0) == 2 else None
     for each in (weights, *sums):
         if wanted is None or getattr(each, "shape", None) != wanted:

@@ -59,7 +59,7 @@ def latency_code(x: jax.Array, steps: int, *, least: float = 0.01) -> jax.Array:
     """
     steps = core.count(steps, "latency_code: steps")
     x = core.features(x, "latency_code")
-    check_number(least, "latency_code: least")
+    least = float(check_number(least, "latency_code: least"))
     at = jnp.round((steps - 1) * (1 - jnp.clip(x, 0, 1)))[:, None]
     step = jnp.arange(steps, dtype=at.dtype).reshape(1, steps, *(1,) * (x.ndim - 1))
     step, at, there = jnp.broadcast_arrays(step, at, (x >= least)[:, None])
@@ -90,7 +90,7 @@ def delta_code(x: jax.Array, threshold: float = 0.1) -> jax.Array:
     >>> nn.delta_code(jax.numpy.array([[[0.0], [1.0], [1.0], [0.5]]]), 0.5).tolist()
     [[[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]]
     """
-    check_number(threshold, "delta_code: threshold", above=0)
+    threshold = float(check_number(threshold, "delta_code: threshold", above=0))
     if core.features(x, "delta_code").ndim < 3:
         raise ValueError(
             f"delta_code takes [batch, time, ..., features], got {core.describe(x)}: give features "

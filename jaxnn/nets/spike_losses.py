@@ -218,7 +218,7 @@ def _masked(y: Any, mask: Any) -> tuple[Any, Any]:
     """y with zeros at the steps that do not count, and which do: None where all do."""
     if mask is None:
         return y, None
-    y, there = split((y, jnp.asarray(mask)))
+    y, there = split((y, mask))
     return blank(y, there), there
 
 

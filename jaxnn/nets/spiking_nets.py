@@ -297,7 +297,7 @@ def spike_rate(spikes: Any, mask: Any = None) -> jax.Array:
     for leaf in core.at_least_float32(leaves):
         there = None
         if mask is not None:
-            leaf, there = split((leaf, jnp.asarray(mask)))
+            leaf, there = split((leaf, mask))
             leaf = blank(leaf, there)
         each = math.prod(leaf.shape[2:])
         steps = leaf.shape[0] * leaf.shape[1] if there is None else there.sum()

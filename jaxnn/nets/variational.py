@@ -169,6 +169,8 @@ def bernoulli_log_likelihood(logits: jax.Array, x: jax.Array) -> jax.Array:
     >>> f"{y[0, 0]:.3f}"
     '-1.386'
     """
+    if hasattr(logits, "dtype") and not core.floating(logits):
+        raise TypeError(f"bernoulli_log_likelihood takes floats, got {core.describe(logits)}.")
     logits = core.at_least_float32(logits)
     return _total(-optax.sigmoid_binary_cross_entropy(logits, _matched(logits, x, "bernoulli")))
 
