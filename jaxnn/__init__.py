@@ -195,18 +195,7 @@ from jaxnn.nets.rnn import (
     seq2seq,
 )
 from jaxnn.nets.routing import Routing, routed, routings
-from jaxnn.nets.som import (
-    Mapped,
-    Sums,
-    map_of_pca,
-    map_of_rows,
-    organize,
-    som,
-    som_sums,
-    som_update,
-    unit_distances,
-    winners,
-)
+from jaxnn.nets.som import Sums, map_of_pca, map_of_rows, organize, som, som_sums, som_update
 from jaxnn.nets.som_grid import (
     Grid,
     adjacent,
@@ -230,6 +219,7 @@ from jaxnn.nets.som_measures import (
     u_matrix,
     unit_labels,
 )
+from jaxnn.nets.som_winners import Mapped, unit_distances, winners
 from jaxnn.nets.sparse_mixture import sparse_mixture
 from jaxnn.nets.spike_codes import delta_code, latency_code, rate_code
 from jaxnn.nets.spike_costs import (

@@ -77,5 +77,3 @@ def test_a_map_of_another_grid_is_refused():
         net.apply((), {"weights": jnp.ones((6, 2)), "step": jnp.int32(0)}, x)
     with pytest.raises(ValueError, match="organize: passes must be a whole number"):
         nn.organize(net, net.init(jax.random.key(0), x)[1], x, 0)
-    with pytest.raises(TypeError, match=r"som takes a grid, such as nn.Grid\(6, 6\), got 6"):
-        nn.som(6, 6)

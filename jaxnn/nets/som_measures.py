@@ -6,8 +6,8 @@ import numpy as np
 
 from jaxnn import core
 from jaxnn.checks import check_labels
-from jaxnn.nets.som import unit_distances, winners
 from jaxnn.nets.som_grid import Grid, adjacent, checked, grid_distances
+from jaxnn.nets.som_winners import unit_distances, winners
 
 
 def quantization_error(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> jax.Array:
