@@ -58,6 +58,7 @@ def test_no_array_of_rows_by_centres_by_features_is_kept():
     total = jax.grad(lambda *given: squared_distances(*given).sum(), (0, 1))
     for program in (squared_distances, total):
         memory = jax.jit(program).lower(*shapes).compile().memory_analysis()
+        assert memory
         assert memory.temp_size_in_bytes < 512 * 128 * 256
 
 
@@ -68,7 +69,8 @@ def test_k_means_far_from_zero_finds_what_scikit_learn_finds(away):
     runs = [nn.kmeans(jax.random.key(i), jnp.asarray(x), 3) for i in range(5)]
     best = min(runs, key=lambda run: float(run.inertia))
     assert best.steps < 100
-    expected = KMeans(3, n_init=5, random_state=0).fit(x.astype(np.float64)).inertia_
+    peer = KMeans(3, n_init=5, random_state=0)  # pyright: ignore[reportArgumentType]
+    expected = peer.fit(x.astype(np.float64)).inertia_
     assert float(best.inertia) == pytest.approx(expected, rel=1e-4)
 
 
@@ -167,13 +169,14 @@ def test_the_nearest_is_that_of_float64_at_every_scale(features, scale):
 @pytest.mark.parametrize("away", [0.0, 1e4])
 @pytest.mark.parametrize("missing", [False, True])
 def test_products_that_differences_decide_find_the_nearest(missing, away):
-    x = np.float32(groups(1.0, 300, 150) + away * RNG.choice([-1, 1], (150, 1)))
+    x = (groups(1.0, 300, 150) + away * RNG.choice([-1, 1], (150, 1))).astype(np.float32)
     centres = x[:40] + np.float32(0.01)
     centres[5:9] = centres[4]  # as near as each other: the first
     there = RNG.uniform(size=x.shape) > 0.2 if missing else np.ones(x.shape, bool)
-    off = np.where(there[:, None], np.float64(x)[:, None] - np.float64(centres), 0)
+    off = x.astype(np.float64)[:, None] - centres.astype(np.float64)
+    off = np.where(there[:, None], off, 0)
     wanted = np.square(off).sum(axis=-1)
-    found = np.asarray(nn.winners(centres, np.where(there, x, np.float32(np.nan))).index)
+    found = np.asarray(nn.winners(jnp.asarray(centres), jnp.where(there, x, jnp.nan)).index)
     least = wanted.min(axis=1)
     np.testing.assert_allclose(wanted[np.arange(150), found], least, rtol=1e-6, atol=1e-9)
     assert found[4] == 4
@@ -208,7 +211,7 @@ def test_k_means_of_rows_that_are_not_numbers_is_refused():
     with pytest.raises(ValueError, match="kmeans: x holds NaN or infinities"):
         nn.kmeans(jax.random.key(0), jnp.ones((4, 2)).at[0, 0].set(jnp.nan), 2)
     with pytest.raises(TypeError, match=r"key must be one of jax.random.key"):
-        nn.kmeans(0, jnp.ones((4, 2)), 2)
+        nn.kmeans(0, jnp.ones((4, 2)), 2)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("size", [1e-15, 1e25])
