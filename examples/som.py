@@ -157,8 +157,9 @@ def run(options: Options) -> Result:
     index = nn.winners(state["weights"], jnp.asarray(x)).index
     metrics["digits_rand_index"] = adjusted_rand_score(names, np.asarray(clusters[index]))
     flowers, species = irises()
+    rows = jnp.asarray(flowers)
     small = nn.som(grid, PASSES, radius=3.0)
-    iris = nn.organize(small, maps(small, jnp.asarray(flowers), grid), flowers, PASSES)["weights"]
+    iris = nn.organize(small, maps(small, rows, grid), rows, PASSES)["weights"]
     return Result(
         checks=tuple(Check(c.metric, float(c.value), *c[2:]) for c in checks),
         baseline="MiniSom's quantization error over itself",

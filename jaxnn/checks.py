@@ -2,7 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 
 import jax
@@ -112,3 +113,60 @@ def check_labels(labels: Any, classes: int, title: str, ignore: int | None = Non
         raise ValueError(
             f"{title}: labels are 0 to {classes - 1}{also}, got {values[bad].flat[0]}."
         )
+
+
+# The pair
+
+
+def checked_init(init: Callable) -> Callable:
+    """`init`, which must be given a key and return (params, state)."""
+    if getattr(init, "checked", False):
+        return init
+
+    @wraps(init)
+    def start(key, x):
+        check_key(key)
+        made = init(key, x)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise TypeError(
+                f"init of {_title(init)} must return (params, state), got {type(made).__name__}: "
+                "return params, () for a layer without state."
+            )
+        return made
+
+    start.checked = True  # pyright: ignore
+    return start
+
+
+def checked_apply(init: Callable, apply: Callable) -> Callable:
+    """`apply`, which must return (y, state)."""
+    if getattr(apply, "checked", False):
+        return apply
+
+    @wraps(apply)
+    def forward(*args, **options):
+        made = apply(*args, **options)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise TypeError(
+                f"apply of {_title(init)} must return (y, state), got {type(made).__name__}: "
+                "return y, () for a layer without state."
+            )
+        return made
+
+    forward.checked = True  # pyright: ignore
+    return forward
+
+
+def check_key(key: Any) -> None:
+    """Raises TypeError unless key is one key of `jax.random.key`, or of `jax.random.PRNGKey`."""
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    raw = dtype == jnp.uint32 and shape is not None and len(shape) == 1
+    if not typed and not raw:
+        found = type(key).__name__ if dtype is None else f"{dtype}{list(shape or ())}"
+        found = repr(key) if isinstance(key, int | float | str) or key is None else found
+        raise TypeError(f"key must be one of jax.random.key(seed), got {found}.")
+
+
+def _title(init: Callable) -> str:
+    return getattr(init, "__qualname__", "a layer").split(".<locals>")[0]

@@ -7,17 +7,17 @@ stand for a layer, how params and inputs agree on a dtype, how keys branch, and 
 its place.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.export
 import jax.numpy as jnp
 from jax.core import Tracer
+
+from jaxnn.checks import checked_apply, checked_init
 
 Tree = Any  # a pytree of arrays
 
@@ -40,8 +40,8 @@ class Layer:
     couples: str = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "init", _checked_init(self.init))
-        object.__setattr__(self, "apply", _checked_apply(self.init, self.apply))
+        object.__setattr__(self, "init", checked_init(self.init))
+        object.__setattr__(self, "apply", checked_apply(self.init, self.apply))
 
     def __call__(self, params: Tree, x: Tree, *, key: jax.Array | None = None, train: bool = False):
         """The output of a net without state; raises ValueError where state would be lost."""
@@ -68,8 +68,8 @@ class Cell:
     apply: Callable[..., tuple[tuple[Tree, Tree], Tree]]
 
     def __post_init__(self):
-        object.__setattr__(self, "init", _checked_init(self.init))
-        object.__setattr__(self, "apply", _checked_apply(self.init, self.apply))
+        object.__setattr__(self, "init", checked_init(self.init))
+        object.__setattr__(self, "apply", checked_apply(self.init, self.apply))
 
     def __call__(self, *args: Any, **options: Any):
         """Raises TypeError: a cell is unrolled, or given its carry."""
@@ -79,56 +79,8 @@ class Cell:
         )
 
 
-def _checked_init(init: Callable) -> Callable:
-    """`init`, which must be given a key and return (params, state)."""
-    if getattr(init, "checked", False):
-        return init
-
-    @wraps(init)
-    def start(key, x):
-        check_key(key)
-        made = init(key, x)
-        if not isinstance(made, tuple) or len(made) != 2:
-            raise TypeError(
-                f"init of {_title(init)} must return (params, state), got {type(made).__name__}: "
-                "return params, () for a layer without state."
-            )
-        return made
-
-    start.checked = True  # pyright: ignore[reportFunctionMemberAccess]
-    return start
-
-
-def _checked_apply(init: Callable, apply: Callable) -> Callable:
-    """`apply`, which must return (y, state)."""
-    if getattr(apply, "checked", False):
-        return apply
-
-    @wraps(apply)
-    def forward(*args, **options):
-        made = apply(*args, **options)
-        if not isinstance(made, tuple) or len(made) != 2:
-            raise TypeError(
-                f"apply of {_title(init)} must return (y, state), got {type(made).__name__}: "
-                "return y, () for a layer without state."
-            )
-        return made
-
-    forward.checked = True  # pyright: ignore[reportFunctionMemberAccess]
-    return forward
-
-
 def _title(init: Callable) -> str:
     return getattr(init, "__qualname__", "a layer").split(".<locals>")[0]
-
-
-def check_key(key: Any) -> None:
-    """Raises TypeError unless key is one key of `jax.random.key`, or of `jax.random.PRNGKey`."""
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
-    raw = dtype == jnp.uint32 and shape is not None and len(shape) == 1
-    if not typed and not raw:
-        raise TypeError(f"key must be one of jax.random.key(seed), got {describe(key)}.")
 
 
 if TYPE_CHECKING:
@@ -210,7 +162,9 @@ def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
 
     if any(isinstance(child, Cell) for child in children):
         return Cell(titled(kind, start), carry, apply)
-    couples = next((child.couples for child in children if getattr(child, "couples", "")), "")
+    couples = next(
+        (each.couples for each in children if isinstance(each, Layer) and each.couples), ""
+    )
     return Layer(titled(kind, start), forward, couples)
 
 
@@ -341,7 +295,7 @@ def weights(params: Tree, x: Any, title: str, *names: str) -> list:
 def count(value: Any, what: str, least: int = 1) -> int:
     """A whole number given to a factory; raises ValueError where it is none or too small."""
     if jax.export.is_symbolic_dim(value):
-        return value  # a size that an exported program is told later
+        return value  # pyright: ignore (a size that an exported program is told later)
     whole = not isinstance(value, bool) and hasattr(value, "__index__")
     if not whole or not least <= int(value) < 1 << 31:
         most = "" if not whole or int(value) < least else " and below 2^31"
@@ -367,8 +321,3 @@ def at(place: str, scope: str | None, layer: Layer | Cell, x: Tree) -> Iterator[
     except Exception as error:
         error.add_note(f"in {place} ({name(layer)}), input {describe(x)}")
         raise
-
-
-def signature_has(function: Callable, argument: str) -> bool:
-    """Whether a function names this argument, so that it may be given."""
-    return argument in inspect.signature(function).parameters

@@ -14,8 +14,7 @@ in int64 and float64, where counts do not saturate and sums do not round.
 >>> metric.compute(totals).round(3).tolist()
 [0.667, 0.667]
 
-`nn.training.measure` runs them over a net and a data set. Each agrees with scikit-learn, and mean
-average precision with COCO's own evaluation.
+`nn.training.measure` runs them over a net and a data set.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,21 +24,15 @@ import numpy as np
 
 from jaxnn.checks import check_choice, check_labels
 from jaxnn.core import count, describe
-from jaxnn.nets.boxes import Objects
+from jaxnn.nets.boxes import Objects, join_objects
 from jaxnn.nets.boxes import mean_average_precision as average_precision_of
 
+# fmt: off
 __all__ = [
-    "Metric",
-    "accuracy",
-    "auroc",
-    "confusion_matrix",
-    "f1",
-    "mean_average_precision",
-    "mean_squared_error",
-    "precision",
-    "r2",
-    "recall",
+    "Metric", "accuracy", "auroc", "confusion_matrix", "f1", "mean_average_precision",
+    "mean_squared_error", "precision", "r2", "recall",
 ]
+# fmt: on
 AVERAGES = ("binary", "macro", "micro", "weighted", None)
 
 
@@ -268,20 +261,10 @@ def mean_average_precision(
     def compute(totals):
         if not totals:
             return float("nan")
-        found, truth = (_joined(each) for each in zip(*totals, strict=True))
+        found, truth = (join_objects(each) for each in zip(*totals, strict=True))
         return average_precision_of(found, truth, classes=classes, iou=iou)
 
     return Metric(tuple, update, compute)
-
-
-def _joined(parts: Sequence[Objects]) -> Objects:
-    """Objects of several batches as one, each with room for the most of any."""
-    most = max(part.boxes.shape[1] for part in parts)
-
-    def pad(leaf):
-        return np.pad(leaf, [(0, 0), (0, most - leaf.shape[1]), *[(0, 0)] * (leaf.ndim - 2)])
-
-    return Objects(*(np.concatenate(list(map(pad, leaves))) for leaves in zip(*parts, strict=True)))
 
 
 def _of_counts(

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """Calls of every public function of jaxnn with one argument changed, and what became of each.
 
 `python -m tests.fuzz START SEED SHARE` tries the calls from number START on, and prints a line of

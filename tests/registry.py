@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
     make: Callable[[], Any]
     input: Callable
-    exempt: dict[int | str, str] = {}  # noqa: RUF012 (never written to)
+    exempt: dict[Any, str] = {}  # noqa: RUF012 (never written to)
     rows: int = 0
 
 

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import warnings
+from typing import Any
 
 import jax
 import numpy as np
@@ -101,8 +102,8 @@ def test_a_save_that_is_not_finite_is_passed_over(saved, whole, tmp_path, monkey
     train = fit(steps=18).train
     params = jax.tree.map(lambda leaf: leaf * np.nan, train.params)
     with checkpoint.manager(folder) as opened:
-        _, notes = checkpoint.restore(opened, {"train": train}, run_of(), lambda tree: None)
-        kept = {k: v for k, v in notes.items() if k not in ("leaves", "sums", "trees")}
+        restored: Any = checkpoint.restore(opened, {"train": train}, run_of(), lambda tree: None)
+        kept = {k: v for k, v in restored[1].items() if k not in ("leaves", "sums", "trees")}
         checkpoint.save(opened, 18, {"train": train._replace(params=params)}, kept)
     with pytest.warns(UserWarning, match="step 18 .* holds numbers that are not finite"):
         end = fit(steps=20, checkpoint=folder)

@@ -1,3 +1,4 @@
+# pyright: reportOptionalSubscript=false
 """Every public function refuses a wrong argument in a clear sentence, or its result is sound.
 
 One argument of a call that works is changed at a time. `JAXNN_FUZZ=1 pytest tests/test_fuzz.py`

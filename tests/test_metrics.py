@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import jax
 import numpy as np
 import optax

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOperatorIssue=false
 """Every optimizer and every transformation of optax goes through `step` and `fit` and learns."""
 
 import inspect

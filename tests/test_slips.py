@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """The likeliest slips get one clear sentence that names the place and the mend."""
 
 import jax

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import chex
 import jax
 import jax.numpy as jnp

@@ -7,13 +7,18 @@ of squared deviations, which cannot be negative.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Layer
+from jaxnn.layers.norm_parts import across as _across
+from jaxnn.layers.norm_parts import affine as _affine
+from jaxnn.layers.norm_parts import positive as _positive
+from jaxnn.layers.norm_parts import scaled as _scaled
+from jaxnn.layers.norm_parts import several as _several
+from jaxnn.layers.norm_parts import wide as _wide
 from jaxnn.padding import blank, over, split
 
 
@@ -325,55 +330,3 @@ def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer
         return jax.checkpoint(whole, prevent_cse=False)(params, x), ()
 
     return Layer(core.titled(title, init), apply)
-
-
-def _affine(title, axes, scale, bias, scale_init, b_init) -> tuple[Callable, Callable]:
-    """How all end: the params scale and b over the last axes of x, and what they are for y."""
-    given = ({"scale": scale_init} if scale else {}) | ({"b": b_init} if bias else {})
-
-    def start(key, x):
-        shape, dtype = core.features(x, title).shape[-axes:], core.param_dtype(x)
-        keys = (core.branch(key, i) for i in range(len(given)))
-        return {each: make(next(keys), shape, dtype) for each, make in given.items()}
-
-    def parts(params, y):
-        held = [_across(each, y, title, axes) for each in core.weights(params, y, title, *given)]
-        return held[0] if scale else None, held[-1] if bias else None
-
-    return start, parts
-
-
-def _scaled(y: Any, scale: Any, b: Any) -> Any:
-    y = y if scale is None else y * scale
-    return y if b is None else y + b
-
-
-def _across(value: Any, x: jax.Array, title: str, axes: int = 1) -> jax.Array:
-    """A value for each feature, ready to broadcast against x."""
-    if value.shape != x.shape[-axes:]:
-        raise ValueError(
-            f"{title} has params or state of {core.describe(value)}, got {core.describe(x)}: feed "
-            f"features {list(value.shape)}, or init with an example of {list(x.shape[-axes:])}."
-        )
-    return jnp.expand_dims(value, range(x.ndim - axes)).astype(x.dtype)
-
-
-def _wide(x: Any, title: str, axes: int = 1) -> jax.Array:
-    """x in float32 at least, in which statistics are exact enough."""
-    if core.features(x, title).ndim < axes:
-        raise ValueError(f"{title} over {axes} axes takes as many or more, got {core.describe(x)}.")
-    return x.astype(core.param_dtype(x))
-
-
-def _several(n: int, x: Any, title: str, mend: str) -> None:
-    if n < 2:
-        raise ValueError(
-            f"{title} takes at least two values to normalise over, got {n} in {core.describe(x)}: "
-            f"{mend}."
-        )
-
-
-def _positive(epsilon: float, title: str) -> float:
-    if not epsilon > 0:
-        raise ValueError(f"{title}: epsilon must be positive, got {epsilon!r}: 1e-5, say.")
-    return epsilon

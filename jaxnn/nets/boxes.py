@@ -287,6 +287,16 @@ def mean_average_precision(
     return float(np.mean(values)) if values else float("nan")
 
 
+def join_objects(parts: Sequence[Objects]) -> Objects:
+    """Objects of several batches as one, each with room for the most of any."""
+    most = max(part.boxes.shape[1] for part in parts)
+
+    def pad(leaf):
+        return np.pad(leaf, [(0, 0), (0, most - leaf.shape[1]), *[(0, 0)] * (leaf.ndim - 2)])
+
+    return Objects(*(np.concatenate(list(map(pad, leaves))) for leaves in zip(*parts, strict=True)))
+
+
 def _precision(found, labels, there, overlaps, label: int, bar: float) -> float:
     """The average precision of one class at one overlap."""
     wanted = there & (labels == label)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.checks import check_number
+from jaxnn.checks import check_key, check_number
 from jaxnn.layers.distance import nearest, power_of_two, squared_distances
 
 
@@ -41,7 +41,7 @@ def rows_as_centres(key: jax.Array, x: jax.Array, k: int) -> jax.Array:
     >>> sorted(nn.rows_as_centres(jax.random.key(0), x, 8).ravel().tolist())
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
-    core.check_key(key)
+    check_key(key)
     k = _enough(x, k, "rows_as_centres")
     return jnp.asarray(x)[jax.random.choice(key, x.shape[0], (k,), replace=False)]
 
@@ -73,7 +73,7 @@ def kmeans(key: jax.Array, x: jax.Array, k: int, *, steps: int = 100) -> Cluster
     >>> sorted(nn.kmeans(jax.random.key(0), x, 2).centres.ravel().tolist())
     [0.5, 10.5]
     """
-    core.check_key(key)
+    check_key(key)
     k = _enough(x, k, "kmeans")
     if not core.traced(x) and not bool(jnp.isfinite(x).all()):
         raise ValueError("kmeans: x holds NaN or infinities: leave those rows out.")

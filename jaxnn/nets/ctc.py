@@ -329,7 +329,7 @@ def _labels(labels: Any, rows: int, title: str, classes: int | None = None) -> N
         raise ValueError(
             f"{title} takes labels [batch, most] of {rows} rows, got {core.describe(labels)}."
         )
-    if isinstance(labels, jax.core.Tracer):
+    if core.traced(labels):
         return
     values = np.asarray(labels)
     if classes is not None and (values >= classes).any():

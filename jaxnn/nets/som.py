@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.checks import check_choice, check_function, check_number
+from jaxnn.checks import check_choice, check_function, check_key, check_number
 from jaxnn.core import Layer
 from jaxnn.nets.som_grid import (
     Grid,
@@ -246,7 +246,7 @@ def map_of_rows(key: jax.Array, x: jax.Array, grid: Grid) -> jax.Array:
     >>> nn.map_of_rows(jax.random.key(0), jax.numpy.ones((3, 2)), nn.Grid(2, 2)).shape
     (4, 2)
     """
-    core.check_key(key)
+    check_key(key)
     units = checked(grid, "map_of_rows").units
     if core.features(x, "map_of_rows").ndim != 2 or not x.size:
         raise ValueError(f"map_of_rows takes x [rows, features], got {core.describe(x)}.")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.checks import check_number
+from jaxnn.checks import check_key, check_number
 
 
 def rate_code(key: jax.Array, x: jax.Array, steps: int) -> jax.Array:
@@ -30,7 +30,7 @@ def rate_code(key: jax.Array, x: jax.Array, steps: int) -> jax.Array:
     [[[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]]
     """
     steps = core.count(steps, "rate_code: steps")
-    core.check_key(key)
+    check_key(key)
     x = core.features(x, "rate_code")
     drawn = jax.random.uniform(key, (x.shape[0], steps, *x.shape[1:]), core.param_dtype(x))
     return (drawn < x[:, None].astype(drawn.dtype)).astype(x.dtype)

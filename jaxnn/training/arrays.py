@@ -39,7 +39,7 @@ def refuse_explicit_axes(data: Tree, what: str) -> None:
     that know nothing of meshes cannot say.
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(data):
-        sharding = jax.typeof(leaf).sharding if isinstance(leaf, jax.Array) else None
+        sharding: Any = jax.typeof(leaf).sharding if isinstance(leaf, jax.Array) else None
         mesh = getattr(sharding, "mesh", None)
         if mesh is None or AxisType.Explicit not in mesh.axis_types:
             continue

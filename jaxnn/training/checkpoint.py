@@ -233,7 +233,7 @@ def _sum(leaf: Any) -> int | None:
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
         return None
     values = np.ascontiguousarray(np.asarray(leaf))
-    return zlib.crc32(values.reshape(-1).view(np.uint8))
+    return zlib.crc32(values.reshape(-1).view(np.uint8).data)
 
 
 def _short(error: Exception) -> str:

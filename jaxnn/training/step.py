@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import Partial
 
-from jaxnn.core import Cell, Layer, Tree, branch, check_key, describe, lift
+from jaxnn.checks import check_key
+from jaxnn.core import Cell, Layer, Tree, branch, describe, lift
 from jaxnn.losses import mean_over_rows
 from jaxnn.training.arrays import refuse_explicit_axes
 
@@ -122,7 +123,7 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
         except (RuntimeError, ValueError) as error:
             raise explained(error) from error
 
-    one_step.lower = compiled.lower  # pyright: ignore[reportFunctionMemberAccess]
+    one_step.lower = compiled.lower  # pyright: ignore
     return one_step
 
 
