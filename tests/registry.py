@@ -417,6 +417,7 @@ ENTRIES = {
             "experts",
         ),
         features(8),
+        {10: "it holds a mesh of its own; test_sparse_mixture compares one device with four"},
     ),
     # spiking neurons and nets
     "lif": Entry(

@@ -1,4 +1,5 @@
 import errno
+import gc
 import os
 import re
 import shutil
@@ -13,6 +14,17 @@ import pytest
 import jaxnn as nn
 from jaxnn.training import checkpoint
 from tests.test_loop import BATCHES, OPTIMIZER, STEP, X, Y, equal, fit, start
+
+
+# Orbax forgets the readers of a file that it cannot read, and they complain once they are collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Readers are collected here, not in the test of another file."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +63,6 @@ DAMAGES = {
 }
 
 
-# Orbax forgets the readers of a file that it cannot read, which complain when they are collected.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_save_with_a_damaged_file_is_passed_over_or_read_whole(damage, saved, whole, tmp_path):
     # Some files hold nothing that is needed; then the save is read, and is whole.

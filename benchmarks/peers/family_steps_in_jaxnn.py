@@ -62,7 +62,7 @@ MULTIPLY_ADDS = {  # forward, of the first layer and of the others
 def flops(title: str) -> int:
     """Floating-point operations that a step needs.
 
-    Distances count as the products that they are computed by; of a map, those to its units and the
-    sums that move them.
+    Distances count a multiply-add for each feature, as their products would; of a map, those to its
+    units and the sums that move them.
     """
     return sizes.step_flops(*MULTIPLY_ADDS[title])

@@ -81,7 +81,7 @@ def enter(room: Room, cache: Any, k, v, positions, valid) -> tuple:
         "values": write(cache["values"], v),
         "length": length,
     }
-    if room.window is None or not room.ring or k.shape[1] + room.window - 1 <= room.capacity:
+    if room.window is None or not room.ring or _leaves_room(k.shape[1], room):
         held = _held(room, length)
         return after, *read(after), Sight(positions, *held)
     # The chunk overwrites what its first steps still see: they look at the cache of before.
@@ -91,6 +91,11 @@ def enter(room: Room, cache: Any, k, v, positions, valid) -> tuple:
         (k, v, positions, exists),
     )
     return after, *both[:2], Sight(positions, *both[2:])
+
+
+def _leaves_room(steps: Any, room: Room) -> bool:
+    """Whether a chunk overwrites nothing that its steps see; not known of a symbolic length."""
+    return isinstance(steps, int) and steps + (room.window or 1) - 1 <= room.capacity
 
 
 def _held(room: Room, length: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -125,10 +125,9 @@ def undirected(x: Graph) -> Graph:
 
 def owners(ends: jax.Array, rows: int) -> jax.Array:
     """The part that each of `rows` rows is in, where parts end before ends; their count if none."""
-    place = jnp.arange(rows, dtype=ends.dtype)
-    known = isinstance(ends.shape[0], int)  # a program exported for any number of parts sorts
-    method = "scan_unrolled" if known else "sort"
-    return jnp.searchsorted(ends, place, side="right", method=method).astype(jnp.int32)
+    # How many parts have ended by each row: no search, so that both sizes may be symbolic.
+    ended = jnp.zeros((rows,), jnp.int32).at[ends].add(1, mode="drop")
+    return jnp.cumsum(ended)
 
 
 def node_graphs(x: Graph) -> jax.Array:
