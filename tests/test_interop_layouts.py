@@ -172,6 +172,52 @@ def test_a_convolutional_net_of_torch_gives_the_same_with_its_running_statistics
     np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5)
 
 
+CELLS = {
+    "lstm": ("LSTM", nn.lstm, "recurrent"),
+    "gru": ("GRU", nn.gru, "gru"),
+    "elman": ("RNN", nn.elman, "recurrent"),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_recurrent_nets_of_torch_give_the_same_both_ways_and_there_and_back(name, key):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    title, cell, kind = CELLS[name]
+    theirs = getattr(torch.nn, title)(3, 5, num_layers=2, bidirectional=True, batch_first=True)
+    x = torch.randn(4, 6, 3)
+    ours = nn.unroll(nn.stack(nn.bidirectional(cell(5)), nn.bidirectional(cell(5))))
+    like, _ = jax.eval_shape(ours.init, key, x.numpy())
+    ends = {"l0": "0.forward", "l0_reverse": "0.backward"}
+    ends |= {"l1": "1.forward", "l1_reverse": "1.backward"}
+    layout = Layout(tuple(Row(f"rnn.*_{end}", place, kind) for end, place in ends.items()))
+    tensors = {f"rnn.{name}": leaf.detach().numpy() for name, leaf in theirs.named_parameters()}
+    params = from_layout(layout, tensors, like)
+    with torch.no_grad():
+        np.testing.assert_allclose(ours(params, x.numpy()), theirs(x)[0], rtol=1e-5, atol=1e-6)
+        back = to_layout(layout, params)
+        for name, parameter in theirs.named_parameters():
+            parameter.copy_(torch.tensor(back.pop(f"rnn.{name}")))
+        assert not back
+        np.testing.assert_allclose(ours(params, x.numpy()), theirs(x)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_the_two_biases_of_a_cell_are_summed_and_one_alone_is_refused():
+    draw, shapes = np.random.default_rng(0), {"weight_ih": (6, 3), "weight_hh": (6, 2)}
+    tensors = {f"cell.{n}": draw.normal(size=s) for n, s in shapes.items()}
+    tensors |= {f"cell.{name}": draw.normal(size=6) for name in ("bias_ih", "bias_hh")}
+    like = jax.eval_shape(nn.gru(2).init, jax.random.key(0), jnp.ones((1, 1, 3)))[0]
+    layout = Layout((Row("cell", "", "gru"),))
+    params = from_layout(layout, tensors, like)
+    both = tensors["cell.bias_ih"] + tensors["cell.bias_hh"]
+    np.testing.assert_allclose(params["b"][:4], both[:4], rtol=1e-6)
+    np.testing.assert_allclose(params["b"][4:], tensors["cell.bias_ih"][4:], rtol=1e-6)
+    np.testing.assert_allclose(params["b_h"], tensors["cell.bias_hh"][4:], rtol=1e-6)
+    del tensors["cell.bias_hh"]
+    with pytest.raises(ValueError, match=r"two biases .* missing: cell\.bias_hh"):
+        from_layout(layout, tensors, like)
+
+
 def test_a_kind_that_is_unknown_names_those_there_are():
     with pytest.raises(ValueError, match="the kind of fc is one of .*did you mean 'linear'"):
         nn.interop.to_layout(Layout((Row("fc", "", "liner"),)), {"w": np.ones((2, 2))})

@@ -36,9 +36,18 @@ def _conv_transpose(w: np.ndarray) -> np.ndarray:
 
 
 BIAS = ("bias", "b", _same)
+# Cells of PyTorch have a bias for the input and one for the memory, of which ours is the sum; only
+# where a GRU resets its memory do they differ, and there ours is "b_h".
+RECURRENT = (
+    ("weight_ih", "w", _turned),
+    ("weight_hh", "u", _turned),
+    ("bias_ih", "b", _same),
+    ("weight_hr", "projection", _turned),
+)
 # For each kind of layer: (the end of their name, the end of ours, how theirs lies in ours).
 # "transposed_linear" is what Hugging Face calls Conv1D, "conv" a convolution with or without
-# groups, and "running" what a batch norm keeps in state, beside "norm" for its params.
+# groups, "running" what a batch norm keeps in state, beside "norm" for its params, and "recurrent"
+# an LSTM, a plain RNN or the cell of one.
 KINDS = {
     "linear": (("weight", "w", _turned), BIAS),
     "transposed_linear": (("weight", "w", _same), BIAS),
@@ -47,13 +56,16 @@ KINDS = {
     "norm": (("weight", "scale", _same), BIAS),
     "running": (("running_mean", "mean", _same), ("running_var", "variance", _same)),
     "table": (("weight", "w", _same),),
+    "recurrent": RECURRENT,
+    "gru": (*RECURRENT[:3], ("bias_hh", "b_h", _same)),
 }
 
 
 class Row(NamedTuple):
     """A layer of ours and of theirs.
 
-    theirs: its name there, or names, whose arrays are ours side by side along the last axis.
+    theirs: its name there, or names, whose arrays are ours side by side along the last axis. A "*"
+      in it stands for the name of the array, which follows a dot otherwise: "lstm.*_l0_reverse".
     ours: the name of ours.
     kind: of `KINDS`.
     shares: how wide each of several is, in proportion; the same by default.
@@ -113,6 +125,8 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
                 f"{name} is not {source}, to which the layout ties it: set tie_word_embeddings to "
                 "false in the configuration."
             )
+    for bias, other in _biases(views):
+        _join(given, bias, other, views)
     fit(views, given, spare)
     for name, view in views.items():
         view[...] = given[name]
@@ -145,7 +159,36 @@ def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
             + (f"; left over in the layout: {listed(absent)}" if absent else "")
             + "."
         )
+    for bias, other in _biases(views):
+        ahead = np.zeros(len(views[bias]) - len(views.get(other, ())), views[bias].dtype)
+        views[other] = np.concatenate([ahead, views.get(other, ahead[:0])])
     return views
+
+
+def _biases(views: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Their names of the biases of input and memory, for each recurrent layer."""
+    return [(name, name.replace("bias_ih", "bias_hh")) for name in views if "bias_ih" in name]
+
+
+def _join(given: dict[str, Any], bias: str, other: str, views: Mapping[str, Any]) -> None:
+    """Adds their bias of the memory to that of the input, but for what is ours by itself."""
+    if bias not in given or np.shape(given[bias]) != np.shape(given.get(other)):
+        missing = " and ".join(name for name in (bias, other) if name not in given)
+        raise ValueError(
+            f"a recurrent layer has two biases of one shape, {bias} and {other}; "
+            + (f"missing: {missing}." if missing else "these are of two.")
+        )
+    of_memory = np.asarray(given.pop(other))
+    apart = len(views.get(other, ()))
+    summed = len(of_memory) - apart
+    if apart:
+        given[other] = of_memory[summed:]
+    given[bias] = given[bias] + np.concatenate([of_memory[:summed], of_memory[summed:] * 0])
+
+
+def _array(layer: str, end: str) -> str:
+    """Their name of an array of a layer."""
+    return layer.replace("*", end) if "*" in layer else f"{layer}.{end}"
 
 
 def _views(
@@ -160,7 +203,7 @@ def _views(
                 spare.pop(name)
                 for layer, part in _parts(row, held[name]):
                     layer = layer if prefix else layer.removeprefix(layout.prefix)
-                    views[f"{layer}.{theirs}"] = view(part)
+                    views[_array(layer, theirs)] = view(part)
     return views, list(spare)
 
 
