@@ -90,7 +90,7 @@ def run(options: Options) -> Result:
         learned,
         steps=length(options),
         batch_size=BATCH,
-        every=min(50, length(options)),
+        every=min(50, length(options) // 4),
     )
     found = detected(end.train, x)
     beside = parts(x, 1000 if options.quick else 4000)

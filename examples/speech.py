@@ -122,7 +122,7 @@ def few(options: Options) -> int | None:
 
 def learned(begun, held: Recordings) -> nn.training.Fit:
     step, train, steps = begun
-    every = min(50, steps)
+    every = min(50, steps // 4)
     return nn.training.fit(step, train, held, steps=steps, batch_size=ROWS * MOST, every=every)
 
 

@@ -160,7 +160,7 @@ def learn_ways(options: Options, digits: data.Split):
         digits.x,
         steps=steps,
         batch_size=WAY_BATCH,
-        every=min(50, steps),
+        every=min(50, steps // 4),
     )
     few = slice(100 if options.quick else None)
     return end, *jax.jit(moving)(jax.random.key(0), digits.test_x[few])
@@ -191,7 +191,7 @@ def run(options: Options) -> Result:
         windows(clip, 0, TAUGHT),
         steps=length(options),
         batch_size=BATCH,
-        every=min(50, length(options)),
+        every=min(50, length(options) // 5),
     )
     predict = jax.jit(lambda past: frames(end.train.params, past))
     predicted = np.concatenate([predict(held[i : i + 4, ..., :-1]) for i in range(0, len(held), 4)])

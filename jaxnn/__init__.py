@@ -1,6 +1,7 @@
 """Neural networks as named pairs of pure functions over pytrees."""
 
 from jaxnn import augmentation, interop, metrics, training
+from jaxnn.arguments import check_public
 
 # Generation: the most likely
 from jaxnn.beam import Beams, beam_search
@@ -333,6 +334,7 @@ __all__ = [
     "weighted_sum", "widths", "winners", "wire", "with_dtype",
 ]
 # fmt: on
+check_public(globals(), __all__)
 
 
 def __getattr__(name: str):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Cell, Tree
-from jaxnn.generation import Use, check_values, feed, is_in, prefill, use_of
+from jaxnn.generation import Use, check_context, check_values, feed, is_in, prefill, use_of
 
 
 class Beams(NamedTuple):
@@ -75,6 +75,7 @@ def beam_search(
             f"beam_search: length_penalty must be finite, 0 or more, got {length_penalty!r}."
         )
     use = use_of("beam_search", cell, inputs, prompt, steps, stop, lengths)
+    check_context(use, context, prompt)
     given = params, state, context
     if carry is not None:
         carry = _by_rows(use, given, carry, prompt)
@@ -122,9 +123,7 @@ def _by_rows(use: Use, given: Tree, carry: Tree, prompt: Any) -> Tree:
             return jnp.broadcast_to(leaf, (rows, *leaf.shape))
         return jnp.expand_dims(jnp.moveaxis(leaf, differ[0], 0), differ[0] + 1)
 
-    core.same(
-        core.spec(carry), fresh(rows), "beam_search goes on from a carry of its cell and rows"
-    )
+    core.same(carry, fresh(rows), "beam_search goes on from a carry of its cell and rows")
     return jax.tree.map(lead, carry, fresh(rows), fresh(rows + 1))
 
 

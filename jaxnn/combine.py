@@ -134,6 +134,12 @@ def remat(layer: Any, policy: Callable | None = None) -> Net:
 
     Args:
       policy: one of `jax.checkpoint_policies`, which says what is kept; nothing by default.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.remat(nn.serial(nn.dense(8), jax.numpy.tanh)), jax.numpy.ones((4, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).shape
+    (4, 8)
     """
     child = lift(layer)
 
@@ -154,6 +160,12 @@ def with_dtype(layer: Any, dtype: Any) -> Net:
 
     Params and state keep their own dtype; the carry has `dtype`. An input without floats (tokens)
     gives an output of float32.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.with_dtype(nn.dense(8), jax.numpy.bfloat16), jax.numpy.ones((4, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> params["w"].dtype.name, net(params, x).dtype.name
+    ('float32', 'float32')
     """
     child = lift(layer)
 

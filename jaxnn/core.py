@@ -107,6 +107,12 @@ def lift(layer: Any) -> Net:
     """A layer or cell as it is; a plain function of arrays as a layer without params.
 
     Given a `Graph`, or any other named tuple with `nodes`, the function acts on its nodes.
+
+    >>> import jax, jaxnn as nn
+    >>> layer = nn.lift(jax.numpy.tanh)
+    >>> params, state = layer.init(jax.random.key(0), jax.numpy.ones(2))
+    >>> params, layer(params, jax.numpy.zeros(2)).tolist()
+    ((), [0.0, 0.0])
     """
     if isinstance(layer, Layer | Cell):
         return layer
@@ -253,7 +259,12 @@ def param_dtype(x: Tree) -> Any:
 
 
 def cast(tree: Tree, dtype: Any) -> Tree:
-    """Every floating leaf in `dtype`, all else as it is."""
+    """Every floating leaf in `dtype`, all else as it is.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.cast({"w": jnp.ones(2), "count": jnp.ones((), int)}, jnp.bfloat16)["w"].dtype.name
+    'bfloat16'
+    """
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if floating(leaf) else leaf, tree)
 
 

@@ -111,8 +111,13 @@ def residual(body: Any, shortcut: Any = None) -> Net:
 
 
 def add(branches: Any) -> Tree:
-    """The sum of branches of one shape; raises ValueError where they would broadcast."""
-    first, *rest = _values(branches)
+    """The sum of branches of one shape; raises ValueError where they would broadcast.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.add({"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0, 4.0])}).tolist()
+    [4.0, 6.0]
+    """
+    first, *rest = _values(branches, "add")
     total = first
     for each in rest:
         same(first, each, "add takes branches of one shape and dtype")
@@ -121,8 +126,13 @@ def add(branches: Any) -> Tree:
 
 
 def concatenate(branches: Any) -> jax.Array:
-    """Branches side by side along features; raises ValueError where their other axes differ."""
-    values = _values(branches)
+    """Branches side by side along features; raises ValueError where their other axes differ.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.concatenate({"a": jnp.ones((2, 3)), "b": jnp.ones((2, 1))}).shape
+    (2, 4)
+    """
+    values = _values(branches, "concatenate")
     for each in values[1:]:
         same(values[0][..., :1], each[..., :1], "concatenate takes branches of one batch and dtype")
     return jnp.concatenate(values, axis=-1)
@@ -289,7 +299,12 @@ def _collapse(by_child: dict) -> Tree:
     return () if all(empty(each) for each in by_child.values()) else _pack(by_child)
 
 
-def _values(branches: Any) -> list:
+def _values(branches: Any, title: str) -> list:
+    if not isinstance(branches, dict | tuple | list) or not branches:
+        raise TypeError(
+            f"{title} takes branches, a dict or a tuple as `parallel` makes them, got "
+            f"{describe(branches)}."
+        )
     return list(branches.values() if isinstance(branches, dict) else branches)
 
 

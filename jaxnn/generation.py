@@ -98,6 +98,7 @@ def generate(
     top_k = None if top_k is None else core.count(top_k, "generate: top_k")
     _share(1.0 if top_p is None else top_p, "generate: top_p")
     use = use_of("generate", cell, inputs, prompt, steps, stop, lengths)
+    check_context(use, context, prompt)
     given = params, state, context
     begun = prefill(use, feed, given, prompt, lengths, carry)
     check_values(use, prompt, lengths, begun[1].shape[-1], pad)
@@ -211,12 +212,24 @@ def check_values(use: Use, prompt: Any, lengths: Any, vocabulary: int, pad: Any 
         )
 
 
+def check_context(use: Use, context: Tree, prompt: Any) -> None:
+    """Raises ValueError for a context that has not the rows of the prompt."""
+    for leaf in jax.tree.leaves(context):
+        if jnp.shape(leaf)[:1] != prompt.shape[:1]:
+            raise ValueError(
+                f"{use.title}: the context holds {core.describe(leaf)}: give arrays with the "
+                f"{prompt.shape[0]} rows of the prompt."
+            )
+
+
 def feed(use: Use, given: Tree, carry: Tree, tokens: jax.Array, mask: Any) -> tuple[Tree, Any]:
     """(carry, logits [batch, time, vocabulary]) after a chunk; a carry of None is a fresh one."""
     params, state, context = given
     x = (tokens, mask) if use.masked else tokens
     x = x if use.inputs is None else use.inputs(x, context)
-    carry = use.cell.carry(params, x) if carry is None else carry
+    fresh = use.cell.carry(params, x)
+    carry = fresh if carry is None else carry
+    core.same(carry, fresh, f"{use.title} goes on from a carry of its cell and rows")
     (carry, y), _ = use.cell.apply(params, state, (carry, x))
     logits = y[0] if use.masked and type(y) is tuple else y
     if not core.floating(logits) or logits.shape[:-1] != tokens.shape:

@@ -22,7 +22,10 @@ def length_mask(lengths: Any, time: int) -> jax.Array:
     >>> nn.length_mask(jax.numpy.array([2, 0]), 3).tolist()
     [[True, True, False], [False, False, False]]
     """
-    return jnp.arange(time)[None, :] < jnp.asarray(lengths).astype(int)[:, None]
+    lengths = jnp.asarray(lengths)
+    if lengths.ndim != 1 or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(f"length_mask takes lengths int [batch], got {core.describe(lengths)}.")
+    return jnp.arange(time)[None, :] < lengths[:, None]
 
 
 def split(x: Tree) -> tuple[Tree, Any]:

@@ -101,7 +101,7 @@ def size(tree: Tree) -> int:
     >>> nn.size(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
     8
     """
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return sum(leaf.size for leaf in jax.tree.leaves(_arrays(tree, "size")))
 
 
 def nbytes(tree: Tree) -> int:
@@ -111,4 +111,15 @@ def nbytes(tree: Tree) -> int:
     >>> nn.nbytes(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
     32
     """
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    leaves = jax.tree.leaves(_arrays(tree, "nbytes"))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _arrays(tree: Tree, title: str) -> Tree:
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            raise TypeError(
+                f"{title} takes a pytree of arrays, got {type(leaf).__name__} at "
+                f"{path_of(keys) or 'its root'}."
+            )
+    return tree

@@ -1,13 +1,15 @@
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """Calls of every public function of jaxnn with one argument changed, and what became of each.
 
-`python -m tests.fuzz START SEED SHARE` tries the calls from number START on, and prints a line of
+`python -m tests.fuzz START SEED MOST` tries the calls from number START on, and prints a line of
 JSON before and after each; `tests/test_fuzz.py` runs it as a process of its own, since a call may
-end the process. What is called, and how, is read off the doctests: a new public function is found.
+end the process. How a function is called is read off its own doctest: a new one is found.
 """
 
+import ast
 import contextlib
 import doctest
+import functools
 import inspect
 import io
 import json
@@ -17,6 +19,7 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +33,7 @@ from tests.registry import ENTRIES
 
 HERE = str(Path(nn.__file__).parent)
 ROOMS = {"nn": nn, "nn.training": nn.training, "nn.interop": nn.interop}
-SECONDS = 20  # for one call
+SECONDS = 60  # for one call
 BYTES = 24 << 30  # of address space: some calls ask for terabytes
 LONG = 600  # characters of a message, from which on nobody reads it
 PLAIN = (None, "", "zzz", -1, 0, 0.5, float("nan"), float("inf"), 10**12, True, [])
@@ -60,41 +63,36 @@ def public() -> dict[str, Any]:
     }
 
 
-def templates() -> dict[str, tuple[tuple, dict]]:
-    """The first call of each public function in the doctests, by name."""
-    functions, seen, busy = public(), {}, []
+class Found(BaseException):
+    """Ends a doctest once the call that it was run for has come."""
 
-    def recorder(title, function):
-        def recorded(*args, **keywords):
-            if title not in seen and not busy:
-                seen[title] = (args, keywords)
-            return function(*args, **keywords)
 
-        return recorded
+def template(title: str, function: Any) -> tuple[tuple, dict] | None:
+    """The first call of a function in its own doctest, of arrays that have values."""
+    room, name = title.rsplit(".", 1)
+    held: list = []
 
-    wrapped = {id(f): recorder(title, f) for title, f in functions.items()}
-    finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner()
-    modules = {inspect.unwrap(f).__module__ for f in functions.values()}
-    tests = [
-        test
-        for module in sorted(modules)
-        if module in sys.modules
-        for test in finder.find(sys.modules[module])
-        if test.examples
-    ]
-    saved = [(m, n, getattr(m, n)) for m in ROOMS.values() for n in m.__all__]
+    def recorder(*args, **keywords):
+        if not core.traced((args, keywords)):
+            held.append((args, keywords))
+            raise Found
+        return function(*args, **keywords)
+
+    module = sys.modules[inspect.unwrap(function).__module__]
+    places = [(each, name) for each in (ROOMS[room], module) if hasattr(each, name)]
+    globs: dict[str, Any] = {"__name__": "doctest", name: recorder}
+    for each, name in places:
+        setattr(each, name, recorder)
     try:
-        for module, name, value in saved:
-            if id(value) in wrapped:
-                setattr(module, name, wrapped[id(value)])
-        for test in tests:
-            test.globs = {n: wrapped.get(id(v), v) for n, v in test.globs.items()}
-            with contextlib.redirect_stdout(io.StringIO()):
-                runner.run(test)
+        for example in doctest.DocTestParser().get_examples(inspect.getdoc(function) or ""):
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+                exec(compile(example.source, title, "single"), globs)
+    except Found:
+        pass
     finally:
-        for module, name, value in saved:
-            setattr(module, name, value)
-    return seen
+        for each, name in places:
+            setattr(each, name, function)
+    return held[0] if held else None
 
 
 def is_array(value: Any) -> bool:
@@ -126,30 +124,38 @@ def _wider(tree: Any) -> Any:
     )
 
 
-def calls(seed: int, share: float) -> list[Call]:
-    """The calls in their order: all of them, or a share that the seed draws."""
+def calls(seed: int, most: int) -> list[Call]:
+    """The calls in their order: all of them, or as many as are asked for, drawn by the seed."""
+    functions = public()
+    titles, draw = sorted(functions), random.Random(seed)
+    if most:  # a few changes of many functions
+        titles = draw.sample(titles, min(len(titles), max(1, most // 3)))
     found = []
-    for title, (args, keywords) in templates().items():
-        function = public()[title]
-        try:
-            parameters = list(inspect.signature(function).parameters.values())
-        except ValueError:
+    for title in titles:
+        given = template(title, functions[title])
+        if given is None:
             continue
-        places: list = []
-        for i, value in enumerate(args):
-            p = parameters[min(i, len(parameters) - 1)]
-            places.append((i, p.name, value))
-        given = {name for _, name, _ in places} | set(keywords)
-        places += [(name, name, value) for name, value in keywords.items()]
-        places += [
-            (p.name, p.name, p.default)
-            for p in parameters
-            if p.name not in given and p.default is not p.empty
-        ]
-        for place, name, value in places:
-            for said, change in changes(value):
-                found.append(Call(title, function, args, keywords, place, name, said, change))
-    return [c for c in found if random.Random(f"{seed} {c[0]} {c.name} {c.said}").random() < share]
+        each = list(changed_calls(title, functions[title], *given))
+        found += draw.sample(each, min(len(each), 3)) if most else each
+    return found
+
+
+def changed_calls(title: str, function: Any, args: tuple, keywords: dict) -> Iterator[Call]:
+    """Every call with one argument changed."""
+    parameters = list(inspect.signature(function).parameters.values())
+    places: list = [
+        (i, parameters[min(i, len(parameters) - 1)].name, value) for i, value in enumerate(args)
+    ]
+    given = {name for _, name, _ in places} | set(keywords)
+    places += [(name, name, value) for name, value in keywords.items()]
+    places += [
+        (p.name, p.name, p.default)
+        for p in parameters
+        if p.name not in given and p.default is not p.empty
+    ]
+    for place, name, value in places:
+        for said, change in changes(value):
+            yield Call(title, function, args, keywords, place, name, said, change)
 
 
 def changed(call: Call) -> Any:
@@ -163,20 +169,31 @@ def changed(call: Call) -> Any:
 
 def refusal(error: BaseException, call: Call) -> str:
     """What is wrong with an error: nothing, where it is a clear sentence of jaxnn's."""
-    said, last = str(error), traceback.extract_tb(error.__traceback__)[-1].filename
+    said, last = str(error), traceback.extract_tb(error.__traceback__)[-1]
     kinds = inspect.getdoc(call.function) or ""
-    if not isinstance(error, TypeError | ValueError) and type(error).__name__ not in kinds:
+    told = any(each.__name__ in kinds for each in type(error).__mro__[:-3])
+    if not isinstance(error, TypeError | ValueError) and not told:
         return f"{type(error).__name__}: {said[:120]}"
-    notes = getattr(error, "__notes__", [])
-    if not last.startswith(HERE) and not any(note.startswith("in ") for note in notes):
+    ours = last.filename.startswith(HERE) and last.lineno in raises(last.filename)
+    if not ours and not told:
         return f"not ours: {type(error).__name__}: {said[:120]}"
     if len(said) > LONG:
         return f"long ({len(said)} characters): {said[:120]}"
-    text = " ".join([said, *notes]).lower().replace("_", " ")
+    text = " ".join([said, *getattr(error, "__notes__", [])]).lower().replace("_", " ")
     words = {call.name.lower().replace("_", " "), call.title.rsplit(".", 1)[-1].replace("_", " ")}
     if not any(word in text for word in words):
         return f"names neither {call.name} nor the function: {said[:120]}"
     return ""
+
+
+@functools.cache
+def raises(path: str) -> frozenset[int]:
+    """The lines of a file that are in a statement that raises."""
+    nodes = [node for node in ast.walk(ast.parse(Path(path).read_text()))
+             if isinstance(node, ast.Raise)]  # fmt: skip
+    return frozenset(
+        line for node in nodes for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    )
 
 
 def finite(tree: Any) -> bool:
@@ -196,7 +213,8 @@ def fitting(call: Call) -> Any:
     if call.title not in FITTING:
         FITTING[call.title] = None
         net = call.function(*call.args, **call.keywords)
-        for _, draw in INPUTS:
+        name = call.title.rsplit(".", 1)[-1]
+        for _, draw in sorted(INPUTS, key=lambda each: not each[0].startswith(name)):
             x = draw(jax.random.key(0), jnp.float32)
             with contextlib.suppress(Exception):
                 jax.eval_shape(lambda x: through(net, x), x)
@@ -231,10 +249,9 @@ def judged(call: Call) -> str:
     return ""
 
 
-def main(start: int, seed: int, share: float) -> None:
-    todo = calls(seed, share)
-    print(json.dumps({"calls": len(todo), "functions": sorted(public()),
-                      "reached": sorted({c.title for c in todo})}), flush=True)  # fmt: skip
+def main(start: int, seed: int, most: int) -> None:
+    todo = calls(seed, most)
+    print(json.dumps({"calls": len(todo)}), flush=True)
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
 
     def late(*_):
@@ -259,4 +276,4 @@ def main(start: int, seed: int, share: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(*map(int, sys.argv[1:]))

@@ -1,5 +1,6 @@
 import errno
 import gc
+import json
 import os
 import re
 import shutil
@@ -15,8 +16,7 @@ import jaxnn as nn
 from jaxnn.training import checkpoint
 from tests.test_loop import BATCHES, OPTIMIZER, STEP, X, Y, equal, fit, start
 
-
-# Orbax forgets the readers of a file that it cannot read, and they complain once they are collected.
+# Orbax forgets readers of a file that it cannot read, and they complain once they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -166,6 +166,36 @@ def test_going_on_with_another_run_is_refused(saved, given, message):
         nn.training.fit(STEP, start(seed), data, checkpoint=saved, **options)
 
 
+def test_going_on_with_other_batches_is_refused(tmp_path):
+    batches = [(X[i : i + 8], Y[i : i + 8]) for i in (0, 8, 16)]
+    nn.training.fit(STEP, start(), batches, steps=4, checkpoint=tmp_path)
+    smaller = [(x[:4], y[:4]) for x, y in batches]
+    with pytest.raises(ValueError, match="after 4 batches of 32 rows .* begins with 4 of 16"):
+        nn.training.fit(STEP, start(), smaller, steps=9, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="after 4 batches of 32 rows .* begins with 2 of 16"):
+        nn.training.fit(STEP, start(), iter(batches[:2]), steps=9, checkpoint=tmp_path)
+
+
+def test_a_list_in_the_place_of_an_iterator_with_a_state_is_refused(tmp_path):
+    grain = pytest.importorskip("grain")
+    batches = [(np.asarray(X[i : i + 8]), np.asarray(Y[i : i + 8])) for i in (0, 8, 16)]
+    own = iter(grain.MapDataset.source(batches).repeat().to_iter_dataset())
+    nn.training.fit(STEP, start(), own, steps=4, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="data was an iterator that keeps its place of batches"):
+        nn.training.fit(STEP, start(), batches, steps=9, checkpoint=tmp_path)
+
+
+def test_notes_of_which_a_digit_was_changed_are_passed_over(saved, whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(saved, folder)
+    (path,) = (path for path in (folder / "15" / "notes").iterdir() if path.is_file())
+    notes = json.loads(path.read_text())
+    path.write_text(json.dumps(notes | {"waited": notes["waited"] + 1}))
+    with pytest.warns(UserWarning, match="step 15 .* is damaged .*another checksum"):
+        end = fit(steps=20, checkpoint=folder)
+    assert equal(end.train, whole)
+
+
 def test_fewer_steps_than_saved_are_refused(saved):
     with pytest.raises(ValueError, match="is at step 15, beyond steps=10: give 15 at least"):
         fit(steps=10, checkpoint=saved)
@@ -189,14 +219,21 @@ def test_a_folder_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     assert rows == []
 
 
-def test_a_full_disk_names_the_last_whole_save(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("Error writing /tmp/x: No space left on device"),  # as TensorStore says it
+    ],
+)
+def test_a_full_disk_names_the_last_whole_save(error, tmp_path, monkeypatch):
     import orbax.checkpoint as ocp
 
     save = ocp.CheckpointManager.save
 
     def full(self, step, **given):
         if step == 10:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
         return save(self, step, **given)
 
     monkeypatch.setattr(ocp.CheckpointManager, "save", full)

@@ -180,33 +180,39 @@ def test_params_that_are_no_longer_finite_are_neither_saved_nor_returned(tmp_pat
     assert not [path for path in tmp_path.iterdir() if path.name.isdigit()]
 
 
-def test_skipped_steps_are_tolerated_and_counted():
-    optimizer = optax.apply_if_finite(optax.adam(1e-2), 10)
+BAD = X[:8] * jnp.nan, Y[:8]
+NORMED = nn.serial(nn.dense(4), nn.batch_norm(), jnp.tanh, nn.dense(1))
 
-    def loss(params, state, batch, *, key, train):
-        value = nn.mse(NET(params, batch[0]), batch[1])
-        return jnp.where(state % 4 == 3, jnp.nan, value), (state + 1, {})
 
-    step = nn.training.step(loss, optimizer)
-    train = nn.training.start(NET, optimizer, jax.random.key(0), X)._replace(state=jnp.zeros(()))
-    given = {"steps": 40, "batch_size": 16, "every": 20}
-    end = nn.training.fit(step, train, (X, Y), tolerate=1, **given)
+def with_bad_batches(batches, **given):
+    optimizer = optax.apply_if_finite(optax.adam(1e-2), 100)
+    step = nn.training.step(nn.training.supervised(NORMED, nn.mse), optimizer)
+    train = nn.training.start(NORMED, optimizer, jax.random.key(0), X)
+    return nn.training.fit(step, train, batches, **given)
+
+
+def test_skipped_steps_are_tolerated_and_counted_and_leave_nothing_behind():
+    good = [(X[i : i + 8], Y[i : i + 8]) for i in (0, 8, 16)]
+    end = with_bad_batches([*good, BAD], steps=40, every=20, tolerate=1)
     assert [row["skipped"] for row in end.history] == [5, 5]
     assert np.isfinite([row["loss"] for row in end.history]).all()
+    alone = with_bad_batches(good, steps=30, every=10)
+    assert equal((end.train.params, end.train.state), (alone.train.params, alone.train.state))
     with pytest.raises(FloatingPointError, match="the loss is nan at step 4: lower"):
-        nn.training.fit(step, train, (X, Y), **given)
+        with_bad_batches([*good, BAD], steps=40, every=20)
 
 
 def test_more_bad_steps_in_a_row_than_tolerated_end_the_run_across_windows():
-    def loss(params, state, batch, *, key, train):
-        value = nn.mse(NET(params, batch[0]), batch[1])
-        return jnp.where(state >= 3, jnp.nan, value), (state + 1, {})
-
-    optimizer = optax.apply_if_finite(optax.adam(1e-2), 100)
-    step = nn.training.step(loss, optimizer)
-    train = nn.training.start(NET, optimizer, jax.random.key(0), X)._replace(state=jnp.zeros(()))
+    batches = [(X[:8], Y[:8])] * 3 + [BAD] * 9
     with pytest.raises(FloatingPointError, match=r"nan at step 8, the 5\. in a row"):
-        nn.training.fit(step, train, (X, Y), steps=40, batch_size=16, every=3, tolerate=4)
+        with_bad_batches(batches, steps=40, every=3, tolerate=4)
+
+
+def test_patience_needs_a_validation_and_at_least_one():
+    with pytest.raises(ValueError, match="patience must be a whole number of at least 1, got 0"):
+        fit(steps=5, patience=0, validate=lambda train: {"loss": 1.0})
+    with pytest.raises(ValueError, match="patience counts validations: give validate as well"):
+        fit(steps=5, patience=2)
 
 
 @pytest.mark.parametrize("steps", [5, 7])

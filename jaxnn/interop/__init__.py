@@ -1,5 +1,6 @@
 """Weights from elsewhere and to elsewhere: files of tensors, and the names that others use."""
 
+from jaxnn.arguments import check_public
 from jaxnn.interop import nir
 from jaxnn.interop.hugging_face import layout
 from jaxnn.interop.layouts import Layout, Row, from_layout, to_layout
@@ -20,3 +21,5 @@ __all__ = [
     "save",
     "to_layout",
 ]
+
+check_public(globals(), __all__)

@@ -11,7 +11,7 @@ from jaxnn.core import Tree
 from jaxnn.interop.names import named
 
 
-def save(path: Any, params: Tree) -> None:
+def save(path: str | os.PathLike, params: Tree) -> None:
     """Writes a pytree of arrays as safetensors, each under its name "blocks.attention.qkv.w".
 
     The file is there whole or not at all: it is written beside its place, and then moved there.
@@ -49,7 +49,7 @@ def save(path: Any, params: Tree) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load(path: Any) -> dict[str, np.ndarray]:
+def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name; `fill` puts them in the structure of a net.
 
     Raises:

@@ -7,6 +7,7 @@ read, kept and returned is bounded by the size of the file.
 
 import io
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ MAGIC = 0x1950A86A20F9469CFC6C  # what a file of PyTorch's before 1.6 begins wit
 DEPTH = 64  # of dicts and lists in each other
 
 
-def load_torch(path: Any, part: str | None = None) -> dict[str, np.ndarray]:
+def load_torch(path: str | os.PathLike, part: str | None = None) -> dict[str, np.ndarray]:
     """The arrays of a .pt file of PyTorch's by name; `fill` puts them in the structure of a net.
 
     Dicts and lists within each other are read as well, with their names joined by dots. What is no

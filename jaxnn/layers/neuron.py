@@ -94,6 +94,11 @@ def weighted_sum(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     Raises:
       TypeError: for features that are no floats.
       ValueError: for params of another number of features.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> params = {"w": jnp.array([1.0, 2.0]), "b": jnp.array(0.5)}
+    >>> nn.weighted_sum(params, jnp.array([[1.0, 1.0]])).tolist()
+    [3.5]
     """
     core.features(x, "neuron")
     w, b = core.weights(params, x, "neuron", "w", "b")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_number
 
 
 def affine(title, axes, scale, bias, scale_init, b_init) -> tuple[Callable, Callable]:
@@ -59,6 +60,4 @@ def several(n: int, x: Any, title: str, mend: str) -> None:
 
 def positive(epsilon: float, title: str) -> float:
     """epsilon, which must be above 0."""
-    if not epsilon > 0:
-        raise ValueError(f"{title}: epsilon must be positive, got {epsilon!r}: 1e-5, say.")
-    return epsilon
+    return float(check_number(epsilon, f"{title}: epsilon", above=0))

@@ -37,7 +37,8 @@ def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     Args:
       x: [n, ...].
       ids: integers [n], the segment of each row.
-      count: how many segments there are; y is [count, ...].
+      count: how many segments there are; y is [count, ...], in x's dtype if that is a float, and in
+        that of `jnp.sum` else, 32 bits at least.
 
     Raises:
       ValueError: for ids that are not one integer a row.
@@ -47,6 +48,8 @@ def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     [5.0, 0.0, 2.0]
     """
     ids, count = _whole(x, ids, "segment_sum"), _count(count)
+    if not core.floating(x):
+        return jax.ops.segment_sum(x.astype(jax.eval_shape(jnp.sum, x).dtype), ids, count)
     return jax.ops.segment_sum(_wide(x), ids, count).astype(x.dtype)
 
 
@@ -94,10 +97,12 @@ def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     >>> nn.segment_softmax(jnp.array([0.0, 9.0, 0.0]), jnp.array([0, 2, 0]), 3).tolist()
     [0.5, 1.0, 0.5]
     """
+    core.features(x, "segment_softmax")
     ids, count = _whole(x, ids, "segment_softmax"), _count(count)
     member = _over((ids >= 0) & (ids < count), x)
     # Rows of no segment would overflow, and infinity times a gradient of zero is none.
-    shifted = jnp.where(member, x - take(_top(x, ids, count), ids), 0)
+    top = _top(x, ids, count)
+    shifted = jnp.where(member, x - take(jnp.where(top == -jnp.inf, 0, top), ids), 0)
     raised = jnp.where(member, jnp.exp(_wide(shifted)), 0)
     total = take(segment_sum(raised, ids, count), ids)
     return (raised / jnp.where(member, total, 1)).astype(x.dtype)
@@ -124,8 +129,6 @@ def _largest_jvp(count, primals, tangents):
 def _top(x, ids, count: int):
     """The largest of each segment's rows as a constant, zeros where it is empty."""
     top = jax.lax.stop_gradient(jax.ops.segment_max(jax.lax.stop_gradient(x), ids, count))
-    if core.floating(x):
-        return jnp.where(top == -jnp.inf, 0, top)
     rows = jax.ops.segment_sum(jnp.ones(jnp.shape(ids), jnp.int32), ids, count)
     return jnp.where(_over(rows > 0, x), top, jnp.zeros((), top.dtype))
 

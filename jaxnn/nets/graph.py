@@ -73,12 +73,15 @@ def gcn(
     def apply(params, state, x, *, key=None, train=False):
         nodes = checked(x, "gcn").nodes
         w, *b = core.weights(params, nodes, "gcn", "w", *("b",) * bias)
-        weights = _edge_weights(x) if weighted else jnp.ones(x.senders.shape, nodes.dtype)
+        # Degrees and sums over many neighbours are beyond what half precision holds.
+        h = core.at_least_float32(linear({"w": w}, nodes))
+        weights = _edge_weights(x, h.dtype) if weighted else jnp.ones(x.senders.shape, h.dtype)
         scale = jax.lax.rsqrt(1 + segment_sum(weights, x.receivers, nodes.shape[0]))[:, None]
-        h = scale * linear({"w": w}, nodes)
+        h = scale * h
         told = take(h, x.senders)
         told = told * weights[:, None] if weighted else told
         y = scale * (h + segment_sum(told, x.receivers, nodes.shape[0]))
+        y = y.astype(nodes.dtype)
         return x._replace(nodes=y + b[0][None] if b else y), ()
 
     return Layer(init, apply)
@@ -122,8 +125,10 @@ def sage(
         told = gathered(f.told(x.nodes)) if first else f.told(gathered(x.nodes))
         y = f.own(x.nodes) + told
         if normalize:
-            square = jnp.sum(jnp.square(y), axis=-1, keepdims=True)
-            y = y * jax.lax.rsqrt(jnp.maximum(square, jnp.finfo(y.dtype).tiny))
+            wide = core.at_least_float32(y)
+            square = jnp.sum(jnp.square(wide), axis=-1, keepdims=True)
+            wide = wide * jax.lax.rsqrt(jnp.maximum(square, jnp.finfo(wide.dtype).tiny))
+            y = wide.astype(y.dtype)
         return x._replace(nodes=y)
 
     own, told = dense(width, w_init=w_init), dense(width, bias=False, w_init=w_init)
@@ -230,13 +235,13 @@ def biased(params: dict, key, nodes, width: int, bias: bool, b_init: Callable) -
     return params | {"b": b} if bias else params
 
 
-def _edge_weights(x: Graph):
+def _edge_weights(x: Graph, dtype: Any):
     if jnp.shape(x.edges) != (*x.senders.shape, 1) or not core.floating(x.edges):
         raise ValueError(
             f"gcn with weighted=True takes edges [m, 1] of floats, their weights, got "
             f"{core.describe(x.edges)} for {x.senders.shape[0]} edges."
         )
-    return x.edges[:, 0].astype(x.nodes.dtype)
+    return x.edges[:, 0].astype(dtype)
 
 
 def _one_plus(epsilon: float) -> Layer:

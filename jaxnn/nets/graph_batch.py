@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import core
+from jaxnn.checks import check_labels
 from jaxnn.layers.segment import take
 from jaxnn.nets.graph_data import Graph, held, owners
 
@@ -21,6 +22,7 @@ def padded_size(n: int) -> int:
     >>> [nn.padded_size(n) for n in (0, 9, 33, 300)]
     [8, 16, 48, 384]
     """
+    n = core.count(n, "padded_size: n", 0)
     half = 1 << max((max(n, LEAST) - 1).bit_length() - 1, 2)  # half the next power of two
     middle = half * 3 // 2
     return middle if n <= middle and middle % LEAST == 0 else 2 * half
@@ -99,6 +101,11 @@ def take_graphs(x: Graph, index: jax.Array, *, nodes: int, edges: int) -> Graph:
       index: integers [graphs], each in [0, graphs of x).
       nodes, edges: the rows of the union that is made.
 
+    Raises:
+      TypeError: for numbers that are not integers.
+      ValueError: for the number of a graph that is not there; under `jax.jit`, where numbers are
+        not seen, its sizes are zero.
+
     >>> import numpy as np, jaxnn as nn
     >>> path, point = (nn.graph(np.ones((n, 1)), range(n - 1), range(1, n)) for n in (3, 1))
     >>> whole = nn.batch_graphs([path, point, path])
@@ -109,8 +116,9 @@ def take_graphs(x: Graph, index: jax.Array, *, nodes: int, edges: int) -> Graph:
     rooms = core.count(nodes, "take_graphs: nodes"), core.count(edges, "take_graphs: edges")
     x = jax.tree.map(jnp.asarray, x)
     starts = jnp.cumsum(x.sizes, axis=0, dtype=jnp.int32) - x.sizes
+    check_labels(jnp.asarray(index), x.sizes.shape[0], "take_graphs: index")
     index = jnp.asarray(index)
-    wanted = x.sizes[index]
+    wanted = take(x.sizes, index)
     fits = jnp.all(
         jnp.cumsum(wanted, axis=0, dtype=jnp.int32) <= jnp.array([rooms], jnp.int32),
         axis=1,
@@ -118,7 +126,7 @@ def take_graphs(x: Graph, index: jax.Array, *, nodes: int, edges: int) -> Graph:
     )
     sizes = jnp.where(fits, wanted, 0)
     ends = jnp.cumsum(sizes, axis=0, dtype=jnp.int32)
-    moves = starts[index] - (ends - sizes)  # from a row here to the row there
+    moves = take(starts, index) - (ends - sizes)  # from a row here to the row there
 
     def rows(n, which):
         place = jnp.arange(n, dtype=jnp.int32)

@@ -103,12 +103,16 @@ def undirected(x: Graph) -> Graph:
     Edges are sorted by receiver, then by sender. Of edges given twice the features of the first are
     kept; on the host.
 
+    Raises:
+      ValueError: for a union of several graphs.
+
     >>> import numpy as np, jaxnn as nn
     >>> both = nn.undirected(nn.graph(np.ones((3, 1)), [0, 1, 1, 2], [1, 0, 2, 2]))
     >>> both.senders.tolist(), both.receivers.tolist()
     ([1, 0, 2, 1], [0, 1, 1, 2])
     """
-    ends = np.concatenate([[x.senders, x.receivers], [x.receivers, x.senders]], axis=1)
+    ends = one_graph(x, "undirected").senders, x.receivers
+    ends = np.concatenate([ends, ends[::-1]], axis=1)
     # Sorted by receiver, then by sender, and stably, so that the first of equal ones comes first.
     order = np.lexsort((ends[0], ends[1]))
     placed = ends[:, order]
@@ -142,20 +146,38 @@ def node_graphs(x: Graph) -> jax.Array:
 
 
 def node_mask(x: Graph) -> jax.Array:
-    """Which nodes are in a graph, bool [n]; the others are left over."""
+    """Which nodes are in a graph, bool [n]; the others are left over.
+
+    >>> import numpy as np, jaxnn as nn
+    >>> pair = nn.graph(np.ones((2, 1)), [0], [1])
+    >>> nn.node_mask(nn.batch_graphs([pair], nodes=4, edges=3, count=1)).tolist()
+    [True, True, False, False]
+    """
     held = jnp.sum(jnp.asarray(x.sizes)[:, 0], dtype=jnp.int32)
     return jnp.arange(x.nodes.shape[0], dtype=jnp.int32) < held
 
 
 def edge_mask(x: Graph) -> jax.Array:
-    """Which edges are in a graph, bool [m]; the others are left over."""
+    """Which edges are in a graph, bool [m]; the others are left over.
+
+    >>> import numpy as np, jaxnn as nn
+    >>> pair = nn.graph(np.ones((2, 1)), [0], [1])
+    >>> nn.edge_mask(nn.batch_graphs([pair], nodes=4, edges=3, count=1)).tolist()
+    [True, False, False]
+    """
     return (jnp.asarray(x.receivers) < x.nodes.shape[0]) & (
         jnp.asarray(x.senders) < x.nodes.shape[0]
     )
 
 
 def graph_mask(x: Graph) -> jax.Array:
-    """Which graphs have nodes, bool [graphs]; the others are left over."""
+    """Which graphs have nodes, bool [graphs]; the others are left over.
+
+    >>> import numpy as np, jaxnn as nn
+    >>> pair = nn.graph(np.ones((2, 1)), [0], [1])
+    >>> nn.graph_mask(nn.batch_graphs([pair], nodes=4, edges=3, count=2)).tolist()
+    [True, False]
+    """
     return jnp.asarray(x.sizes)[:, 0] > 0
 
 
@@ -178,6 +200,25 @@ def checked(x: Any, title: str) -> Graph:
         )
     if core.features(x.nodes, title).ndim != 2:
         raise ValueError(f"{title} takes nodes [n, features], got {core.describe(x.nodes)}.")
+    for field in ("senders", "receivers", "sizes"):
+        ends = getattr(x, field)
+        whole = jnp.issubdtype(getattr(ends, "dtype", np.float32), jnp.integer)
+        wanted = (*x.sizes.shape[:1], 2) if field == "sizes" else x.senders.shape[:1]
+        if not whole or ends.shape != wanted:
+            raise ValueError(
+                f"{title} takes a Graph with senders and receivers int [m] and sizes int "
+                f"[graphs, 2], got {field} {core.describe(ends)}: make it with nn.graph."
+            )
+    return x
+
+
+def one_graph(x: Graph, title: str) -> Graph:
+    """x, which must be one graph; raises ValueError for a union."""
+    if x.sizes.shape[0] != 1:
+        raise ValueError(
+            f"{title} takes one graph, got a union of {x.sizes.shape[0]}: its pairs would run "
+            "between graphs."
+        )
     return x
 
 

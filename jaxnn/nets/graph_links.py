@@ -15,7 +15,7 @@ import optax
 from jaxnn import core
 from jaxnn.checks import check_labels
 from jaxnn.layers.segment import take
-from jaxnn.nets.graph_data import Graph, held
+from jaxnn.nets.graph_data import Graph, held, one_graph
 
 
 def sample_neighbours(
@@ -52,6 +52,7 @@ def sample_neighbours(
     >>> some.nodes.shape, some.receivers.tolist()
     ((3, 1), [0, 0])
     """
+    one_graph(x, "sample_neighbours")
     x, n = jax.tree.map(jnp.asarray, x), x.nodes.shape[0]
     check_labels(jnp.asarray(seeds), n, "sample_neighbours: seeds")
     if not core.traced(x.receivers) and bool((x.receivers[1:] < x.receivers[:-1]).any()):
@@ -134,7 +135,8 @@ def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.nda
       (graph, pairs): the graph that is left, and int32 [links, 2], pairs of nodes.
 
     Raises:
-      ValueError: for a share out of range, or edges with features.
+      ValueError: for a share out of range or of no link, for edges with features, and for a union
+        of several graphs.
 
     >>> import numpy as np, jaxnn as nn
     >>> ring = nn.undirected(nn.graph(np.ones((4, 1)), [0, 1, 2, 3], [1, 2, 3, 0]))
@@ -144,13 +146,18 @@ def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.nda
     """
     if not 0 < share < 1:
         raise ValueError(f"hold_out_links: share must be in (0, 1), got {share!r}.")
-    if held(x.edges):
+    if held(one_graph(x, "hold_out_links").edges):
         raise ValueError("hold_out_links takes edges without features.")
     ends = np.stack([x.senders, x.receivers], axis=1)
     links, link = np.unique(np.sort(ends, axis=1), axis=0, return_inverse=True)
     between = np.flatnonzero(links[:, 0] < links[:, 1])
     order = np.random.default_rng(seed).permutation(between)
     out = np.zeros(len(links), bool)
+    if not round(share * len(between)):
+        raise ValueError(
+            f"hold_out_links: a share of {share} of {len(between)} links is none: give a larger "
+            "one, or a graph of more."
+        )
     out[order[: round(share * len(between))]] = True
     senders, receivers = ends[~out[link.reshape(-1)]].T
     sizes = np.array([[len(x.nodes), len(senders)]], np.int32)
@@ -166,7 +173,7 @@ def negative_links(key: jax.Array, x: Graph, n: int) -> jax.Array:
       int32 [n, 2].
 
     Raises:
-      ValueError: for a graph of fewer than two nodes, which has no pair.
+      ValueError: for a graph of fewer than two nodes, which has no pair, and for a union.
 
     >>> import jax, numpy as np, jaxnn as nn
     >>> path = nn.graph(np.ones((3, 1)), [0, 1], [1, 2])
@@ -174,6 +181,7 @@ def negative_links(key: jax.Array, x: Graph, n: int) -> jax.Array:
     (8, 2)
     """
     n = core.count(n, "negative_links: n", 0)
+    one_graph(x, "negative_links")
     nodes = jnp.asarray(x.sizes)[:, 0].sum()  # without those that are left over
     if x.nodes.shape[0] < 2 or (not core.traced(nodes) and int(nodes) < 2):
         raise ValueError("negative_links takes a graph of two nodes at least: one has no pair.")
@@ -190,7 +198,8 @@ def link_logits(nodes: jax.Array, pairs: jax.Array) -> jax.Array:
       pairs: integers [..., 2]; y is [...].
 
     Raises:
-      ValueError: for pairs of another shape.
+      ValueError: for pairs of another shape, and for a node that is not there; under `jax.jit`,
+        where pairs are not seen, its logit is NaN.
 
     (Kipf and Welling, Variational graph auto-encoders, 2016.)
 
@@ -198,9 +207,16 @@ def link_logits(nodes: jax.Array, pairs: jax.Array) -> jax.Array:
     >>> nn.link_logits(jnp.array([[1.0, 2.0], [3.0, 0.5]]), jnp.array([[0, 1]])).tolist()
     [4.0]
     """
-    if jnp.ndim(pairs) < 1 or jnp.shape(pairs)[-1] != 2:
-        raise ValueError(f"link_logits takes pairs [..., 2], got {core.describe(pairs)}.")
-    return (take(nodes, pairs[..., 0]) * take(nodes, pairs[..., 1])).sum(-1)
+    whole = jnp.issubdtype(jnp.result_type(pairs), jnp.integer)
+    if not whole or jnp.shape(pairs)[-1:] != (2,):
+        raise ValueError(f"link_logits takes pairs int [..., 2], got {core.describe(pairs)}.")
+    check_labels(jnp.asarray(pairs), nodes.shape[0], "link_logits: pairs")
+    wide = core.at_least_float32(jnp.asarray(nodes))
+    one, other = (
+        wide.at[pairs[..., i]].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        for i in (0, 1)
+    )
+    return (one * other).sum(-1).astype(nodes.dtype)
 
 
 def link_loss(nodes: jax.Array, links: jax.Array, others: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """Messages along edges that say something of their own, and a node that all others talk to."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -55,7 +56,7 @@ def message_passing(
 
 
 def edge_conditioned(
-    width: int, body: Any = None, *, aggregate: str = "sum", w_init: Any = GLOROT
+    width: int, body: Any = None, *, aggregate: str = "sum", w_init: Callable = GLOROT
 ) -> Layer:
     """A matrix for each edge, made of its features, takes the sender to the message.
 

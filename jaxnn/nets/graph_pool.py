@@ -141,13 +141,20 @@ def top_k_pool(ratio: float = 0.5, *, w_init: Any = GLOROT) -> Layer:
             raise ValueError(
                 f"top_k_pool has params for {w.shape[0]} features, got {core.describe(nodes)}."
             )
-        score = jnp.matmul(nodes, w)[:, 0] / jnp.linalg.norm(w)
+        score = jnp.matmul(nodes, _unit(w))[:, 0]
         rows = min(nodes.shape[0], math.floor(ratio * nodes.shape[0]) + x.sizes.shape[0])
         node, sizes = _best(x, jax.lax.stop_gradient(score), ratio, rows)
         kept = take(nodes, node) * jnp.tanh(take(score, node))[:, None]
         return _between(x._replace(sizes=sizes), kept, node, rows), ()
 
     return Layer(init, apply)
+
+
+def _unit(w):
+    """w at length one, and zero where it is zero; in half precision its square would overflow."""
+    wide = core.at_least_float32(w)
+    square = jnp.maximum(jnp.sum(jnp.square(wide)), jnp.finfo(wide.dtype).tiny)
+    return (wide * jax.lax.rsqrt(square)).astype(w.dtype)
 
 
 def _best(x: Graph, score, ratio: float, rows: int):

@@ -179,13 +179,16 @@ def route_by_em(
       ValueError: for no iterations.
 
     (Hinton, Sabour and Frosst, 2018, procedure 1.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> votes, price = jnp.ones((2, 6, 3, 16)), jnp.ones(3)
+    >>> [each.shape for each in nn.route_by_em(votes, votes[..., 0, 0], price, price, [0.1])]
+    [(2, 3, 16), (2, 3), (2, 6, 3)]
     """
     if not len(sharpness):
         raise ValueError("route_by_em: sharpness takes a number for each iteration, at least one.")
-    below = activations[..., None]
-
-    def along(beta):
-        return beta.reshape((1,) * (activations.ndim - 1) + beta.shape)
+    below, lead = activations[..., None], (1,) * (activations.ndim - 1)
+    beta_u, beta_a = (beta.reshape(lead + beta.shape) for beta in (beta_u, beta_a))
 
     def maximise(r, sharp):
         r = r * below
@@ -194,9 +197,9 @@ def route_by_em(
         spread = (votes - mean[..., None, :, :]) ** 2
         variance = jnp.einsum("...ij,...ijh->...jh", r, spread) / total[..., None] + VARIANCE
         entropy = 0.5 * jnp.sum(jnp.log(variance), axis=-1)  # sum_h log sigma^h
-        cost = total * (votes.shape[-1] * along(beta_u) + entropy)
+        cost = total * (votes.shape[-1] * beta_u + entropy)
         distance = jnp.sum(spread / (2 * variance[..., None, :, :]), axis=-1)
-        return mean, sharp * (along(beta_a) - cost), distance + entropy[..., None, :]
+        return mean, sharp * (beta_a - cost), distance + entropy[..., None, :]
 
     def iterate(r, sharp):
         _, logit, surprise = maximise(r, sharp)

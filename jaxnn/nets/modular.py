@@ -25,8 +25,13 @@ MODULES = ("modules/*", "experts/*", "*/modules/*", "*/experts/*")
 
 
 def average(outputs: jax.Array) -> jax.Array:
-    """The mean over modules, which lead: [n, batch, ...] to [batch, ...]."""
-    return outputs.mean(axis=0)
+    """The mean over modules, which lead: [n, batch, ...] to [batch, ...].
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.average(jnp.array([[[1.0], [2.0]], [[3.0], [4.0]]])).tolist()
+    [[2.0], [3.0]]
+    """
+    return _of_modules(outputs, "average").mean(axis=0)
 
 
 def join_features(outputs: jax.Array) -> jax.Array:
@@ -36,7 +41,17 @@ def join_features(outputs: jax.Array) -> jax.Array:
     >>> nn.join_features(jnp.arange(4).reshape(2, 1, 2)).tolist()
     [[0, 1, 2, 3]]
     """
+    _of_modules(outputs, "join_features")
     return jnp.moveaxis(outputs, 0, -2).reshape(*outputs.shape[1:-1], -1)
+
+
+def _of_modules(outputs: jax.Array, title: str) -> jax.Array:
+    if outputs.ndim < 2 or not outputs.shape[0]:
+        raise ValueError(
+            f"{title} takes outputs of one module at least, [modules, batch, ...], got "
+            f"{core.describe(outputs)}."
+        )
+    return outputs
 
 
 def feature_parts(n: int) -> Callable:
@@ -267,6 +282,12 @@ def _theirs(of: Tree, within: tuple[str, ...], title: str) -> Tree:
 
 def _within(modules: Tree, index: int, title: str) -> None:
     """Raises ValueError for an index that JAX would clamp or count from behind."""
+    for leaf in jax.tree.leaves(modules):
+        if not getattr(leaf, "shape", ()):
+            raise TypeError(
+                f"{title} takes arrays whose first axis is that of modules, got "
+                f"{core.describe(leaf)}: give params['modules']."
+            )
     least = min((leaf.shape[0] for leaf in jax.tree.leaves(modules)), default=0)
     if core.count(index, f"{title}: the index of a module", 0) >= least:
         raise ValueError(f"{title}: there is no module {index} among {least}.")

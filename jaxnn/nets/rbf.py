@@ -24,22 +24,42 @@ METRICS = ("net", "centre", "full")
 
 
 def gaussian_kernel(u: jax.Array) -> jax.Array:
-    """exp(-r^2 / 2), of u = r^2."""
+    """exp(-r^2 / 2), of u = r^2.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> f"{nn.gaussian_kernel(jnp.array(2.0)):.4f}"
+    '0.3679'
+    """
     return jnp.exp(-u / 2)
 
 
 def multiquadric_kernel(u: jax.Array) -> jax.Array:
-    """sqrt(1 + r^2), of u = r^2; it grows with the distance. (Hardy, 1971.)"""
+    """sqrt(1 + r^2), of u = r^2; it grows with the distance. (Hardy, 1971.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.multiquadric_kernel(jnp.array([0.0, 3.0])).tolist()
+    [1.0, 2.0]
+    """
     return jnp.sqrt(1 + u)
 
 
 def inverse_multiquadric_kernel(u: jax.Array) -> jax.Array:
-    """1 / sqrt(1 + r^2), of u = r^2."""
+    """1 / sqrt(1 + r^2), of u = r^2.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.inverse_multiquadric_kernel(jnp.array([0.0, 3.0])).tolist()
+    [1.0, 0.5]
+    """
     return jax.lax.rsqrt(1 + u)
 
 
 def thin_plate_kernel(u: jax.Array) -> jax.Array:
-    """r^2 log r, of u = r^2, and 0 at 0: the surface of a bent plate. (Duchon, 1977.)"""
+    """r^2 log r, of u = r^2, and 0 at 0: the surface of a bent plate. (Duchon, 1977.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.thin_plate_kernel(jnp.array([0.0, 1.0])).tolist()
+    [0.0, 0.0]
+    """
     inside = u > 0
     return jnp.where(inside, u * jnp.log(jnp.where(inside, u, jnp.ones_like(u))) / 2, 0)
 

@@ -141,7 +141,12 @@ def gather(y: jax.Array, slot: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def routings(state: Tree) -> list[Routing]:
-    """Every `Routing` in the state of a net; under `repeat` each leaf has an axis of depth."""
+    """Every `Routing` in the state of a net; under `repeat` each leaf has an axis of depth.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.routings([()])
+    []
+    """
     leaves = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Routing))
     return [leaf for leaf in leaves if isinstance(leaf, Routing)]
 

@@ -167,6 +167,12 @@ def organize(net: Layer, state: Any, x: jax.Array, passes: int) -> Any:
     Raises:
       TypeError: for a net that is not a layer.
       ValueError: for passes less than 1; for a state or x of another shape, as `som` does.
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.som(nn.Grid(3, 3), 20), jax.random.normal(jax.random.key(0), (16, 2))
+    >>> _, state = net.init(jax.random.key(0), x)
+    >>> int(nn.organize(net, state, x, 20)["step"])
+    20
     """
     if not isinstance(net, Layer):
         raise TypeError(f"organize takes a net made by nn.som, got {net!r}.")
@@ -185,7 +191,12 @@ def _organize(net, state, x, passes):
 
 
 def som_sums(weights: jax.Array, x: jax.Array, distance: str = "euclidean") -> Sums:
-    """What a chunk of rows x [rows, features] has to teach to the units that they win."""
+    """What a chunk of rows x [rows, features] has to teach to the units that they win.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.som_sums(jnp.array([[0.0], [9.0]]), jnp.array([[1.0], [2.0], [8.0]]))[1].tolist()
+    [[2.0], [1.0]]
+    """
     index = winners(weights, x, distance).index
     x, there = core.at_least_float32(x), ~jnp.isnan(x)
     taught = [jnp.where(there, x, 0), there]

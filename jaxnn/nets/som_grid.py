@@ -97,23 +97,43 @@ def adjacent(grid: Grid) -> np.ndarray:
 
 
 def gaussian_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
-    """exp(-d^2 / (2 radius^2))."""
+    """exp(-d^2 / (2 radius^2)).
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> f"{nn.gaussian_neighbourhood(jnp.array(2.0), 1.0):.4f}"
+    '0.1353'
+    """
     return jnp.exp(-jnp.square(d / radius) / 2)
 
 
 def bubble_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
-    """1 within the radius, and 0 outside."""
+    """1 within the radius, and 0 outside.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.bubble_neighbourhood(jnp.array([0.0, 1.0, 2.0]), 1.0).tolist()
+    [1.0, 1.0, 0.0]
+    """
     return (d <= radius).astype(d.dtype)
 
 
 def mexican_hat_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
-    """(1 - d^2 / radius^2) exp(-d^2 / (2 radius^2)): what is a little further is pushed away."""
+    """(1 - d^2 / radius^2) exp(-d^2 / (2 radius^2)): what is a little further is pushed away.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> f"{nn.mexican_hat_neighbourhood(jnp.array(2.0), 1.0):.4f}"
+    '-0.4060'
+    """
     u = jnp.square(d / radius)
     return (1 - u) * jnp.exp(-u / 2)
 
 
 def triangle_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
-    """1 - d / radius, and 0 outside of the radius."""
+    """1 - d / radius, and 0 outside of the radius.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.triangle_neighbourhood(jnp.array([0.0, 1.0, 3.0]), 2.0).tolist()
+    [1.0, 0.5, 0.0]
+    """
     return jnp.maximum(1 - d / radius, jnp.zeros_like(d))
 
 
@@ -121,25 +141,50 @@ def triangle_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
 
 
 def asymptotic_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
-    """value / (1 + 2 t / steps): a third at the end."""
+    """value / (1 + 2 t / steps): a third at the end.
+
+    >>> import jaxnn as nn
+    >>> float(nn.asymptotic_decay(3.0, 10, 10))
+    1.0
+    """
     return value / (1 + 2 * t / steps)
 
 
 def linear_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
-    """value (1 - t / steps), and a hundredth of it at least: a radius of zero divides nothing."""
+    """value (1 - t / steps), and a hundredth of it at least: a radius of zero divides nothing.
+
+    >>> import jaxnn as nn
+    >>> float(nn.linear_decay(3.0, 5, 10))
+    1.5
+    """
     return value * jnp.maximum(1 - t / steps, 0.01)
 
 
 def inverse_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
-    """value / (1 + 100 t / steps)."""
+    """value / (1 + 100 t / steps).
+
+    >>> import jaxnn as nn
+    >>> float(nn.inverse_decay(3.0, 1, 50))
+    1.0
+    """
     return value / (1 + 100 * t / steps)
 
 
 def exponential_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
-    """value 100^(-t / steps): a hundredth at the end."""
+    """value 100^(-t / steps): a hundredth at the end.
+
+    >>> import jaxnn as nn
+    >>> round(float(nn.exponential_decay(3.0, 10, 10)), 4)
+    0.03
+    """
     return value * jnp.exp(-jnp.log(100.0) * t / steps)
 
 
 def constant_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
-    """The value, at every step: none."""
+    """The value, at every step: none.
+
+    >>> import jaxnn as nn
+    >>> float(nn.constant_decay(3.0, 10, 10))
+    3.0
+    """
     return value + 0 * t

@@ -66,6 +66,10 @@ def unit_distances(weights: jax.Array, x: jax.Array, distance: str = "euclidean"
     Raises:
       TypeError: where weights or x are not floating point.
       ValueError: for another distance, or other shapes.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.unit_distances(jnp.array([[0.0, 0.0], [3.0, 4.0]]), jnp.array([[3.0, 0.0]])).tolist()
+    [[3.0, 4.0]]
     """
     check_choice(distance, "distance", DISTANCES)
     _checked_map(weights, x)

@@ -123,6 +123,13 @@ def elbo(x: jax.Array, latent: Latent, log_likelihood: Callable, beta: float = 1
 
     (Kingma and Welling, Auto-encoding variational Bayes, 2013; beta: Higgins et al., beta-VAE,
     2017.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> mean, log_variance = jnp.ones((1, 2)), jnp.zeros((1, 2))  # a divergence of 1 nat
+    >>> latent = nn.Latent(mean, log_variance, mean[:, None], jnp.zeros((1, 1, 3)))
+    >>> bound = nn.elbo(jnp.ones((1, 3)), latent, nn.bernoulli_log_likelihood)
+    >>> f"{bound[0]:.4f}"  # -3 log 2 - 1
+    '-3.0794'
     """
     return log_likelihood(latent.output, x).mean(axis=1) - beta * kl_divergence(latent)
 
@@ -139,6 +146,13 @@ def importance_bound(x: jax.Array, latent: Latent, log_likelihood: Callable) -> 
       [batch], in nats.
 
     (Burda, Grosse and Salakhutdinov, Importance weighted autoencoders, 2015.)
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> mean, log_variance = jnp.zeros((1, 2)), jnp.zeros((1, 2))  # the posterior is the prior
+    >>> latent = nn.Latent(mean, log_variance, mean[:, None], jnp.zeros((1, 1, 3)))
+    >>> bound = nn.importance_bound(jnp.ones((1, 3)), latent, nn.bernoulli_log_likelihood)
+    >>> f"{bound[0]:.4f}"  # -3 log 2
+    '-2.0794'
     """
     moments = latent.mean, latent.log_variance, latent.code
     mean, log_variance, code = core.at_least_float32(moments)

@@ -1,5 +1,6 @@
 """How networks train: the jitted update step, the loop around it, and what it takes."""
 
+from jaxnn.arguments import check_public
 from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import Fit, fit
@@ -22,3 +23,5 @@ __all__ = [
     "supervised",
     "write_history",
 ]
+
+check_public(globals(), __all__)

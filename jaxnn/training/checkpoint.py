@@ -4,6 +4,7 @@ Notes beside the trees hold the shape and a checksum of every leaf, so that a sa
 told from a damaged one: the first is refused, the second is passed over for the one before.
 """
 
+import json
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -69,13 +70,14 @@ def _locked(path: Path) -> Iterator[None]:
 def _writing(manager: Any, what: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except Exception as error:  # a write that fails is a ValueError in TensorStore
         with suppress(Exception):  # the save before may still be on its way
             manager.wait_until_finished()
         whole = sorted(manager.all_steps(read=True))
         kept = f"the save of step {whole[-1]} is whole" if whole else "nothing is saved yet"
         raise OSError(
-            f"{what} could not be written to {manager.directory}: {error.strerror or error}; "
+            f"{what} could not be written to {manager.directory}: "
+            f"{getattr(error, 'strerror', None) or _short(error)}; "
             f"{kept}. Make room, or give another directory."
         ) from error
 
@@ -94,6 +96,7 @@ def save(manager: Any, step: int, trees: dict[str, Tree], notes: dict) -> None:
         "leaves": {title: _leaves(tree) for title, tree in plain.items()},
         "sums": {title: _sums(tree) for title, tree in plain.items()},
     }
+    notes["sum"] = _sum_of_notes(notes)
     items = {title: ocp.args.StandardSave(tree) for title, tree in plain.items()}
     with _writing(manager, f"the save of step {step}"):
         manager.save(step, args=ocp.args.Composite(notes=ocp.args.JsonSave(notes), **items))
@@ -114,6 +117,8 @@ def restore(
     for step in steps:
         try:
             notes = _notes(manager, step)
+        except (MemoryError, PermissionError):
+            raise
         except Exception as error:
             faults.append((step, f"is damaged ({_short(error)})"))
             continue
@@ -122,6 +127,8 @@ def restore(
         _check_leaves(manager, step, notes, held)
         try:
             found = _trees(manager, step, notes, held)
+        except (MemoryError, PermissionError):
+            raise
         except Exception as error:
             faults.append((step, f"is damaged ({_short(error)})"))
             continue
@@ -147,10 +154,17 @@ def _notes(manager: Any, step: int) -> dict:
     import orbax.checkpoint as ocp
 
     notes = manager.restore(step, args=ocp.args.Composite(notes=ocp.args.JsonRestore())).notes
-    missing = {"trees", "leaves", "sums", "run"} - set(notes)
+    missing = {"trees", "leaves", "sums", "run", "sum"} - set(notes)
     if missing:
         raise ValueError(f"its notes lack {sorted(missing)}")
+    if notes["sum"] != _sum_of_notes(notes):
+        raise ValueError("its notes have another checksum than when they were saved")
     return notes
+
+
+def _sum_of_notes(notes: dict) -> int:
+    held = {title: value for title, value in notes.items() if title != "sum"}
+    return zlib.crc32(json.dumps(held, sort_keys=True).encode())
 
 
 def _trees(manager: Any, step: int, notes: dict, held: dict[str, Tree]) -> dict[str, Tree]:

@@ -137,12 +137,13 @@ def stream(step: Callable, batches: Iterable) -> Feed:
 
     Raises:
       TypeError: for what is not an iterable of batches, such as a net or a dict of arrays.
-      ValueError: for no batches at all; for batches without rows or with numbers that the device's
-        dtypes cannot hold.
+      ValueError: for no batches at all; on resuming for other batches than before; for batches
+        without rows or with numbers that the device's dtypes cannot hold.
     """
     check_batches(batches)
-    drawn, place = 0, None
+    drawn, seen, place = 0, 0, None
     iterator: Iterator = iter(batches)
+    kind = "an iterator that keeps its place" if hasattr(iterator, "get_state") else "an iterable"
     again = iterator is not batches
 
     def draw():
@@ -162,7 +163,7 @@ def stream(step: Callable, batches: Iterable) -> Feed:
     ahead: Any = ()  # nothing drawn yet
 
     def advance(train, at, n):
-        nonlocal ahead, drawn
+        nonlocal ahead, drawn, seen
         ahead = draw() if ahead == () else ahead
         if ahead is None and drawn == 0:
             raise ValueError("no batches: the iterable is empty, so there is nothing to train on.")
@@ -172,23 +173,27 @@ def stream(step: Callable, batches: Iterable) -> Feed:
             train, measured = step(train, batch)
             metrics.append(measured)
             rows.append(size)
-            drawn += 1
+            drawn, seen = drawn + 1, seen + size
             ahead = draw()
         return train, metrics, rows
 
     def position():
-        return {"batches": drawn, "state": place}
+        return {"batches": drawn, "rows": seen, "state": place}
 
     def seek(position):
-        nonlocal drawn
-        drawn = position["batches"]
+        nonlocal drawn, seen
+        drawn, seen = position["batches"], position["rows"]
         if position["state"] is not None:
             _restore(iterator, position["state"])
-        else:
-            for _ in range(drawn):
-                draw()
+            return
+        passed = [batch[0] for batch in (draw() for _ in range(drawn)) if batch is not None]
+        if len(passed) < drawn or sum(passed) != seen:
+            raise ValueError(
+                f"the run was saved after {drawn} batches of {seen} rows in all, and the iterable "
+                f"begins with {len(passed)} of {sum(passed)}: give the one of before."
+            )
 
-    return Feed(advance, position, seek, {"data": "an iterable of batches"})
+    return Feed(advance, position, seek, {"data": f"{kind} of batches"})
 
 
 def check_batches(batches: Any) -> None:

@@ -1,6 +1,7 @@
 """The rows of a run's history: means of metrics, what validation says, and which is the best."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ import numpy as np
 from jaxnn.core import describe
 
 
-def write_history(path: Any, history: list[dict[str, float]]) -> None:
-    """Writes a history as JSON lines, one row a line."""
+def write_history(path: str | os.PathLike, history: list[dict[str, float]]) -> None:
+    """Writes a history as JSON lines, one row a line.
+
+    >>> import jaxnn as nn, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "history.jsonl")
+    >>> nn.training.write_history(path, [{"step": 1, "loss": 0.5}])
+    >>> path.read_text()
+    '{"step": 1, "loss": 0.5}\\n'
+    """
     Path(path).write_text("".join(json.dumps(row) + "\n" for row in history))
 
 

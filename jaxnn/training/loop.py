@@ -1,6 +1,7 @@
 """The training loop: many steps, and all that one wants to see and keep of them."""
 
 import importlib.util
+import os
 import sys
 import time
 import warnings
@@ -50,7 +51,7 @@ def fit(
     highest: bool = False,
     patience: int | None = None,
     tolerate: int = 0,
-    checkpoint: Any = None,
+    checkpoint: str | os.PathLike | None = None,
     save_every: int | None = None,
     progress: bool | None = None,
     log: Callable[[dict], None] | None = None,
@@ -74,8 +75,8 @@ def fit(
         `highest` the highest. NaN is never the best.
       patience: validations without a better one after which the run stops.
       tolerate: how many steps in a row may have a loss that is not finite, for an optimizer that
-        skips them, such as `optax.apply_if_finite`. They are left out of the means, and the history
-        counts them as "skipped".
+        skips them, such as `optax.apply_if_finite`. They leave the state as it was, are left out of
+        the means, and the history counts them as "skipped".
       checkpoint: a directory; the run resumes from what is saved there and saves there. One run
         at a time may use it. A save that is damaged, or holds numbers that are not finite, is moved
         aside with a warning, and the run goes on from the one before.
@@ -103,6 +104,10 @@ def fit(
     """
     every, steps = count(every, "every"), count(steps, "steps")
     tolerate = count(tolerate, "tolerate", least=0)
+    if patience is not None:
+        count(patience, "patience")
+        if validate is None:
+            raise ValueError("patience counts validations: give validate as well.")
     save_every = every if save_every is None else count(save_every, "save_every")
     if batch_size is None:
         feed = stream(step, batches)

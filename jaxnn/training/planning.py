@@ -87,7 +87,12 @@ class Plan(NamedTuple):
 
 
 def available() -> dict[str, str | None]:
-    """For "tpu" and "cuda": None where the compiler is installed, else what installs it."""
+    """For "tpu" and "cuda": None where the compiler is installed, else what installs it.
+
+    >>> import jaxnn as nn
+    >>> sorted(nn.training.available())
+    ['cuda', 'tpu']
+    """
     tpu = None if find_spec("libtpu") else f"pip install 'jax[tpu]=={jax.__version__}'"
     plugins = [plugin.value for plugin in entry_points(group="jax_plugins")]
     parts = [] if any("cuda" in plugin for plugin in plugins) else ["plugin", "pjrt"]

@@ -29,9 +29,7 @@ class Train(NamedTuple):
     key: jax.Array  # the root of every random number of the run
 
 
-def start(
-    net: Layer | Cell, optimizer: optax.GradientTransformation, key: jax.Array, x: Tree
-) -> Train:
+def start(net: Any, optimizer: Any, key: Any, x: Tree) -> Train:
     """A `Train` before the first step, for a net and an example input.
 
     Args:
@@ -58,7 +56,7 @@ def start(
     return Train(params, state, opt_state, jnp.zeros((), jnp.int32), jax.random.fold_in(key, 1))
 
 
-def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
+def step(loss: Callable, optimizer: Any) -> Callable:
     """One step of gradient descent: (train, batch) -> (train, metrics), jitted.
 
     The given `train` is donated: its buffers are reused and it may not be read again. `metrics`
@@ -112,6 +110,7 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
         )
         params = optax.apply_updates(train.params, updates)
         metrics = {"loss": value, **metrics}
+        state = _unless_spoiled(value, state, train.state)
         return Train(params, state, opt_state, train.step + 1, train.key), metrics
 
     compiled = jax.jit(update, donate_argnums=0)
@@ -125,6 +124,17 @@ def step(loss: Callable, optimizer: optax.GradientTransformation) -> Callable:
 
     one_step.lower = compiled.lower  # pyright: ignore
     return one_step
+
+
+def _unless_spoiled(value: jax.Array, state: Tree, before: Tree) -> Tree:
+    """The state after a batch whose loss is finite; after another one the state before it.
+
+    An optimizer may skip such a batch, and its numbers would stay in the statistics of batch norm.
+    """
+    if jax.tree.structure(state) != jax.tree.structure(before):
+        return state
+    good = jnp.isfinite(value)
+    return jax.tree.map(lambda new, old: jnp.where(good, new, old), state, before)
 
 
 EXTRA = ("value", "grad", "value_fn", "obj_fn", "grad_fn")
