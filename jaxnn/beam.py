@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.core import Cell, Tree
+from jaxnn.core import Tree
 from jaxnn.generation import Use, check_context, check_values, feed, is_in, prefill, use_of
 
 
@@ -26,7 +26,7 @@ class Beams(NamedTuple):
 
 
 def beam_search(
-    cell: Cell,
+    cell: Any,
     params: Tree,
     state: Tree,
     prompt: Any,

@@ -27,7 +27,7 @@ class Generated(NamedTuple):
 
 
 def generate(
-    cell: Cell,
+    cell: Any,
     params: Tree,
     state: Tree,
     prompt: Any,

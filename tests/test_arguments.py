@@ -24,12 +24,10 @@ WRONG = {
     "mse: prediction must be an array or a number, got [1.0]": lambda: nn.mse([1.0], X),
     "squash: x must be an array, got 1.0": lambda: nn.squash(1.0),
     "mse: missing a required argument: 'target'": lambda: nn.mse(X),
-    "generate: cell must be a Cell, got Layer": lambda: nn.generate(
-        nn.dense(3), (), (), X, steps=3
-    ),
+    "bidirectional: forward must be a Cell, got Layer": lambda: nn.bidirectional(nn.dense(3)),
     "with_dtype: dtype must be a dtype, got 0.5": lambda: nn.with_dtype(nn.dense(2), 0.5),
-    "start: optimizer must be a GradientTransformation, got 'adam'": (
-        lambda: nn.training.start(nn.dense(2), "adam", jax.random.key(0), X)
+    "freeze: optimizer must be a GradientTransformation, got 'adam'": (
+        lambda: nn.freeze("adam", "0/*")
     ),
     "start: key must be one of jax.random.key": (
         lambda: nn.training.start(nn.dense(2), optax.sgd(0.1), 0, X)

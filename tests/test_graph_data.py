@@ -250,5 +250,5 @@ def test_negative_links_join_different_nodes(key):
     pairs = np.asarray(nn.negative_links(key, star(5), 300))
     assert (pairs[:, 0] != pairs[:, 1]).all()
     assert set(pairs.ravel()) == set(range(5))
-    with pytest.raises(ValueError, match=r"pairs \[..., 2\]"):
+    with pytest.raises(ValueError, match=r"pairs int \[..., 2\]"):
         nn.link_logits(jnp.ones((3, 2)), jnp.array([1, 2, 0]))

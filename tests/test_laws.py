@@ -157,40 +157,57 @@ def test_rows_do_not_see_each_other(name):
     chex.assert_trees_all_close(rows(z, 0, 1), rows(y, 1, 2), rtol=1e-5, atol=1e-6)
 
 
+def objective(net, params, state, x, train):
+    """(a number, state) of a pass, on which every output weighs."""
+    y, after = forward(net, params, state, x, KEY, train)
+    terms = [jnp.sum(jnp.sin(leaf + jnp.arange(leaf.size).reshape(leaf.shape)))
+             for leaf in jax.tree.leaves(y) if core.floating(leaf)]  # fmt: skip
+    return sum(terms, jnp.zeros(())), after
+
+
+@functools.cache
+def slopes(name, train):
+    """(gradient, along, numeric, state) in float64: laws 6 and 10 compile one program for both.
+
+    gradient: of the params, and of x where it is floating, as a tuple.
+    numeric: the slope along the direction `along`, by finite differences.
+    """
+    net, params, state, x = made(name, jnp.float64)
+    params = core.cast(params, jnp.float64)  # float32 for tokens, too coarse
+    learned = (params, x) if all(map(core.floating, jax.tree.leaves(x))) else (params,)
+
+    def value(learned, state, x):
+        params, x = (*learned, x)[:2]
+        return objective(net, params, state, x, train)
+
+    @jax.jit
+    def derivatives(learned, along, state, x):
+        def moved(step):
+            there = jax.tree.map(lambda leaf, by: leaf + step * by, learned, along)
+            return value(there, state, x)[0]
+
+        low, high = jax.lax.map(moved, jnp.array([-1e-6, 1e-6]))
+        gradient, after = jax.grad(value, has_aux=True)(learned, state, x)
+        return gradient, (high - low) / 2e-6, after
+
+    rng = np.random.default_rng(0)
+    along = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), learned)
+    gradient, numeric, after = jax.device_get(derivatives(learned, along, state, x))
+    return gradient, along, numeric, after
+
+
 @law(6)
 @pytest.mark.parametrize("train", [False, True])
 def test_gradients_are_those_of_finite_differences(name, train):
     if train not in modes(name):
         return  # the same program as in evaluation
     with jax.enable_x64(True):
-        net, params, state, x = made(name, jnp.float64)
-        params = core.cast(params, jnp.float64)  # float32 for tokens, too coarse
-        learned = (params, x) if all(map(core.floating, jax.tree.leaves(x))) else (params,)
-
-        def objective(learned, state, x):
-            params, x = (*learned, x)[:2]
-            y, _ = forward(net, params, state, x, KEY, train)
-            terms = [jnp.sum(jnp.sin(leaf + jnp.arange(leaf.size).reshape(leaf.shape)))
-                     for leaf in jax.tree.leaves(y) if core.floating(leaf)]  # fmt: skip
-            return sum(terms, jnp.zeros((), jnp.float64))
-
-        @jax.jit
-        def derivatives(learned, along, state, x):
-            def moved(step):
-                there = jax.tree.map(lambda leaf, by: leaf + step * by, learned, along)
-                return objective(there, state, x)
-
-            low, high = jax.lax.map(moved, jnp.array([-1e-6, 1e-6]))
-            return jax.grad(objective)(learned, state, x), (high - low) / 2e-6
-
-        rng = np.random.default_rng(0)
-        along = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), learned)
-        gradient, numeric = jax.device_get(derivatives(learned, along, state, x))
-        for path, leaf in jax.tree_util.tree_leaves_with_path(gradient[0]):
-            assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
-            assert np.any(leaf != 0), f"no gradient reaches {jax.tree_util.keystr(path)}"
-        dots = jax.tree.map(np.vdot, gradient, along)
-        np.testing.assert_allclose(sum(jax.tree.leaves(dots)), numeric, rtol=1e-5, atol=1e-7)
+        gradient, along, numeric, _ = slopes(name, train)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient[0]):
+        assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
+        assert np.any(leaf != 0), f"no gradient reaches {jax.tree_util.keystr(path)}"
+    dots = jax.tree.map(np.vdot, gradient, along)
+    np.testing.assert_allclose(sum(jax.tree.leaves(dots)), numeric, rtol=1e-5, atol=1e-7)
 
 
 @law(7)
@@ -324,17 +341,10 @@ def axis_of_eight(shape, order):
     return () if axis is None else (*(None,) * axis, "devices")
 
 
-def descent(net, params, state, x):
-    """(params, state, loss) after a step of SGD in training."""
-
-    def loss(params):
-        y, after = forward(net, params, state, x, KEY, True)
-        terms = [jnp.mean(jnp.sin(leaf)) for leaf in jax.tree.leaves(y) if core.floating(leaf)]
-        return sum(terms, jnp.zeros(())), after
-
-    (value, after), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-    updates = jax.tree.map(lambda leaf: -0.1 * leaf, gradient)
-    return optax.apply_updates(params, updates), after, value
+def descent(net, train, params, state, x):
+    """(params, state) after a step of SGD."""
+    gradient, after = jax.grad(objective, 1, has_aux=True)(net, params, state, x, train)
+    return jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient), after
 
 
 @law(10)
@@ -343,7 +353,9 @@ def test_one_device_equals_eight(name):
     with jax.enable_x64(True):
         net, params, state, x = made(name, jnp.float64)
         params = core.cast(params, jnp.float64)
-        alone = jax.device_get(jax.jit(functools.partial(descent, net))(params, state, x))
+        train = modes(name)[-1]
+        gradient, *_, after = slopes(name, train)
+        alone = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient[0]), after
         mesh = jax.make_mesh((8,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
 
         def place(*spec):
@@ -357,9 +369,9 @@ def test_one_device_equals_eight(name):
             ):
                 continue  # nothing to divide
             program = jax.jit(
-                functools.partial(descent, net),
+                functools.partial(descent, net, train),
                 in_shardings=(laid, place(), place("devices") if rows else place()),
-                out_shardings=(laid, place(), place()),
+                out_shardings=(laid, place()),
             )
             together = jax.device_get(program(params, state, x))
             chex.assert_trees_all_close(together, alone, **exact(name))

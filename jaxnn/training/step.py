@@ -14,7 +14,7 @@ import optax
 from jax.tree_util import Partial
 
 from jaxnn.checks import check_key
-from jaxnn.core import Cell, Layer, Tree, branch, describe, lift
+from jaxnn.core import Cell, Tree, branch, describe, lift
 from jaxnn.losses import mean_over_rows
 from jaxnn.training.arrays import refuse_explicit_axes
 
@@ -186,7 +186,7 @@ def _check_optimizer(optimizer: Any, title: str) -> None:
         raise TypeError(f"{title} takes an optimizer of optax's, got {optimizer!r}: give {wanted}.")
 
 
-def supervised(net: Layer, loss: Callable, metrics: Mapping[str, Callable] | None = None):
+def supervised(net: Any, loss: Callable, metrics: Mapping[str, Callable] | None = None):
     """The loss of a net on batches (x, target), for `step` and `evaluate`.
 
     Args:
