@@ -31,8 +31,9 @@ class Layer:
 
     A layer without state returns `()` for it, and may be called as `layer(params, x)`.
 
-    couples: the name of the layer in it whose rows see each other in training, such as batch norm;
-      "" for none. Where rows or steps are padding, such a layer is given (x, mask).
+    couples: the name of the layer in it whose rows see each other in training, such as batch norm,
+      or whose steps do, such as attention; "" for none. Where rows or steps are padding, such a
+      layer is given (x, mask).
     """
 
     init: Callable[..., tuple[Tree, Tree]]
@@ -153,6 +154,17 @@ def name(layer: Layer | Cell) -> str:
     return _title(layer.init)
 
 
+# Layers in which the steps of a sequence see each other, and rows do not.
+ALONG_TIME = ("attention", "transformer_block", "transformer", "group_norm", "instance_norm")
+
+
+def takes_mask(title: str, net: Net) -> Net:
+    """A net under its own name, which as a layer takes (x, mask) and gives back the pair."""
+    if isinstance(net, Cell):
+        return net
+    return Layer(titled(title, net.init), net.apply, title)
+
+
 def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
     """A cell where a child is one; else the same functions as a layer, without the carry.
 
@@ -168,10 +180,9 @@ def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
 
     if any(isinstance(child, Cell) for child in children):
         return Cell(titled(kind, start), carry, apply)
-    couples = next(
-        (each.couples for each in children if isinstance(each, Layer) and each.couples), ""
-    )
-    return Layer(titled(kind, start), forward, couples)
+    found = [each.couples for each in children if isinstance(each, Layer) and each.couples]
+    # Rows first: what couples the steps of a sequence alone does not matter in `each_step`.
+    return Layer(titled(kind, start), forward, min(found, key=ALONG_TIME.__contains__, default=""))
 
 
 # State and keys

@@ -232,11 +232,12 @@ def stack(*layers: Any, **named: Any) -> Net:
 
     Params, state and carry are those of `serial`. Layers must not look along time, as dense layers,
     dropout and layer norms do not. Those that couple rows, batch norm, `sparse_mixture` and
-    `vector_quantizer`, are given the pair.
+    `vector_quantizer`, are given the pair, and so are `attention` and transformers.
 
     Raises:
-      TypeError: for an unrolled cell: unroll the stack instead; for a net of layers in which one
-        couples rows.
+      TypeError: for an unrolled cell: unroll the stack instead; given a mask, for a net of layers
+        in which one couples rows or steps.
+      ValueError: given a mask, for a group or instance norm.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.unroll(nn.stack(nn.lstm(8), jax.nn.relu, nn.lstm(8), nn.dense(2)))
@@ -295,12 +296,6 @@ def _last(y: Tree, mask: Any) -> Tree:
 def _timewise(layer: Any) -> Net:
     """A cell as it is; a layer over the x of a pair, or over the pair if its rows are coupled."""
     child = core.lift(layer)
-    whole = bool(child.couples) if isinstance(child, Layer) else False
-    if whole and child.couples != core.name(child):
-        raise TypeError(
-            f"stack: {core.name(child)} holds a {child.couples}, which must see the mask: give its "
-            "layers to stack one by one."
-        )
     if isinstance(child, Cell):
         return child
     if core.name(child) == "unroll":
@@ -311,8 +306,15 @@ def _timewise(layer: Any) -> Net:
 
     def apply(params, state, x, *, key=None, train=False):
         x, mask = split(x)
-        given = x if mask is None or not whole else (x, mask)
-        y, state = child.apply(params, state, given, key=key, train=train)
+        if mask is not None and child.couples:
+            if child.couples != core.name(child):
+                raise TypeError(
+                    f"stack: {core.name(child)} holds a {child.couples}, which must see the mask: "
+                    "give its layers to stack one by one."
+                )
+            y, state = child.apply(params, state, (x, mask), key=key, train=train)
+            return (y if type(y) is tuple else (y, mask)), state
+        y, state = child.apply(params, state, x, key=key, train=train)
         return (y if mask is None else (y, mask)), state
 
     return Layer(core.titled(core.name(child), init), apply)

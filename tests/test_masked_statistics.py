@@ -119,5 +119,32 @@ def test_stack_and_unroll_hand_the_mask_on(layer):
 
 
 def test_stack_refuses_a_net_that_hides_such_a_layer():
-    with pytest.raises(TypeError, match="serial holds a batch_norm, which must see the mask"):
-        nn.stack(nn.gru(8), nn.serial(nn.dense(8), nn.batch_norm()))
+    for layer in (nn.serial(nn.dense(8), nn.batch_norm()), nn.each_step(nn.batch_norm())):
+        net = nn.unroll(nn.stack(nn.gru(8), layer))
+        params, state = begin(net, jnp.nan_to_num(X))
+        with pytest.raises(TypeError, match="holds a batch_norm, which must see the mask"):
+            net.apply(params, state, (jnp.nan_to_num(X), jnp.asarray(LENGTHS)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.attention(2), nn.transformer_block(2, 8), nn.transformer(2, 2, 8, alibi=True)],
+    ids=["attention", "block", "transformer"],
+)
+def test_attention_in_a_stack_does_not_see_padding(layer):
+    net = nn.unroll(nn.stack(nn.gru(8), layer, nn.dense(2)))
+    x = jnp.nan_to_num(X)
+    params, _ = begin(net, x)
+    for row, length in enumerate(LENGTHS):
+        if length:
+            alone = net(params, x[row : row + 1, :length])
+            padded = net(params, (x, jnp.asarray(LENGTHS)))[row : row + 1, :length]
+            np.testing.assert_allclose(padded, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [nn.group_norm(2), nn.instance_norm()])
+def test_a_norm_along_time_in_a_stack_refuses_padding(layer):
+    net = nn.unroll(nn.stack(nn.gru(8), layer))
+    params, _ = begin(net, jnp.nan_to_num(X))
+    with pytest.raises(ValueError, match="norm takes no mask, since padding would take part"):
+        net(params, (jnp.nan_to_num(X), jnp.asarray(LENGTHS)))

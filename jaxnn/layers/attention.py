@@ -121,7 +121,7 @@ def attention(
         return sight.paired(call("out", projections.joined(y)), mask), ()
 
     if room is None:
-        return Layer(init, whole)
+        return Layer(init, whole, plan.title)
 
     def carry(params, x):
         return kv_cache.empty(room, keys(params, sight.sequence(x, plan.title, False)[0]))

@@ -314,7 +314,14 @@ def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer
     """A layer without state: what `normalise` makes of x, scaled and shifted."""
     start, parts = _affine(title, axes, scale, bias, scale_init, b_init)
 
+    along_time = title in core.ALONG_TIME
+
     def forward(x):
+        if along_time and type(x) is tuple:
+            raise ValueError(
+                f"{title} takes no mask, since padding would take part in its statistics: take "
+                "layer_norm or rms_norm, which look at each step by itself."
+            )
         return normalise(_wide(x, title, axes))
 
     def init(key, x):
@@ -329,4 +336,4 @@ def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer
         # x alone is kept for the gradient: a scan over depth copies all that is kept.
         return jax.checkpoint(whole, prevent_cse=False)(params, x), ()
 
-    return Layer(core.titled(title, init), apply)
+    return Layer(core.titled(title, init), apply, title if along_time else "")

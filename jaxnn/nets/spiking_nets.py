@@ -196,7 +196,8 @@ def each_step(layer: Any) -> Layer:
         y, state = child.apply(params, state, folded(x), key=key, train=train)
         return y.reshape(*x.shape[:2], *y.shape[1:]), state
 
-    return Layer(init, apply)
+    couples = "" if child.couples in core.ALONG_TIME else child.couples
+    return Layer(init, apply, couples)
 
 
 def hold(steps: int) -> Layer:

@@ -115,7 +115,8 @@ def transformer_block(
         y = couple(around(f.mlp_norm, f.mlp, x), mask)
         return (y, *rest) if cross else y
 
-    return wire(block, **children)
+    net = wire(block, **children)
+    return net if cross else core.takes_mask("transformer_block", net)
 
 
 def transformer(
@@ -198,7 +199,8 @@ def transformer(
     def flow(f, x):
         return through(f, triple(x) if cross else x)
 
-    return wire(flow, **in_a_row(block, depth, norm, pre_norm, remat, unroll))
+    net = wire(flow, **in_a_row(block, depth, norm, pre_norm, remat, unroll))
+    return net if cross else core.takes_mask("transformer", net)
 
 
 # Pieces that nets over tokens share
