@@ -193,3 +193,23 @@ def test_a_class_that_is_nowhere_does_not_count():
 def test_pictures_that_do_not_agree_are_refused():
     with pytest.raises(ValueError, match="found has 1 pictures, truth has 2"):
         measured([[]], [[], []])
+
+
+@pytest.mark.parametrize("by", [1.0, 1e-12, 1e22, 1e30])
+def test_a_generalized_overlap_does_not_depend_on_the_unit(by):
+    a, b = jnp.array([0.0, 0.0, 2.0, 2.0]) * by, jnp.array([1.0, 1.0, 3.0, 5.0]) * by
+    assert float(nn.generalized_iou(a, b)) == pytest.approx(1 / 11 - 4 / 15, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "said"),
+    [
+        ([[[0, 0, 2, 2]]], [[1.7]], "picture 0, object 0: the label 1.7 is none of 2 classes"),
+        ([[[0, 0, 2, 2]]], [[2**32 + 1]], "the label 4.29497e.09 is none of 2 classes"),
+        ([[0, 0, 2, 2]], [[1]], r"boxes of picture 0 must be \[objects, 4\], got \[4\]"),
+        ([[[0, 0, 2, 2]]], [["one"]], "labels of picture 0 are no numbers"),
+    ],
+)
+def test_objects_that_are_no_boxes_or_classes_are_refused(boxes, labels, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        nn.pack_objects(boxes, labels, size=(8, 8), classes=2)

@@ -106,3 +106,38 @@ def test_negative_links_join_two_nodes_that_are_there():
 def test_a_graph_without_a_pair_has_no_negative_links(nodes):
     with pytest.raises(ValueError, match="a graph of two nodes at least"):
         nn.negative_links(jax.random.key(0), nn.graph(np.ones((nodes, 1)), [], []), 4)
+
+
+def test_a_union_has_no_links_between_its_graphs():
+    ring = nn.graph(np.ones((3, 1), np.float32), [0, 1, 2], [1, 2, 0])
+    both = nn.batch_graphs([ring, ring])
+    for function in (
+        lambda: nn.undirected(both),
+        lambda: nn.hold_out_links(both, 0.5),
+        lambda: nn.negative_links(jax.random.key(0), both, 4),
+        lambda: nn.sample_neighbours(jax.random.key(0), both, jnp.array([0]), [1]),
+    ):
+        with pytest.raises(ValueError, match="takes one graph, got a union of 2"):
+            function()
+
+
+def test_to_hold_out_no_link_is_refused():
+    pair = nn.graph(np.ones((2, 1), np.float32), [0], [1])
+    with pytest.raises(ValueError, match=r"share of 0\.1 of 1 links is none"):
+        nn.hold_out_links(pair, 0.1)
+
+
+def test_a_logit_of_a_node_that_is_not_there_is_refused_and_nan_under_jit():
+    nodes = jnp.ones((3, 2))
+    with pytest.raises(ValueError, match="link_logits: pairs: labels are 0 to 2, got 3"):
+        nn.link_logits(nodes, jnp.array([[0, 3]]))
+    y = jax.jit(nn.link_logits)(nodes, jnp.array([[0, 3], [0, -1], [0, 1]]))
+    np.testing.assert_array_equal(y, [np.nan, np.nan, 2.0])
+
+
+def test_a_graph_that_is_not_there_is_not_taken():
+    whole = nn.batch_graphs([nn.graph(np.ones((2, 1), np.float32), [0], [1])] * 2, count=2)
+    with pytest.raises(ValueError, match="take_graphs: index: labels are 0 to 1, got -1"):
+        nn.take_graphs(whole, np.array([-1]), nodes=4, edges=4)
+    some = jax.jit(lambda i: nn.take_graphs(whole, i, nodes=4, edges=4))(np.array([-1, 1]))
+    assert some.sizes.tolist() == [[0, 0], [2, 1]]

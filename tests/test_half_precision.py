@@ -209,3 +209,27 @@ def test_labels_of_objects_that_are_no_class_are_refused(label):
         nn.detection_loss(prediction, objects, size=(4, 4))
     with pytest.raises(ValueError, match=f"mean_average_precision, found: labels .* got {label}"):
         nn.mean_average_precision(objects, objects, classes=3)
+
+
+def test_graph_layers_hold_in_float16_what_their_sums_do_not():
+    many, width = 70_000, 2  # a node with more senders than float16 can count
+    ends = np.arange(1, many + 1), np.zeros(many, int)
+    x = np.full((many + 1, width), 2.0, np.float16)
+    star = nn.graph(x, *ends)
+    ones = {"w": jnp.ones((width, 1)), "b": jnp.zeros(1)}
+    y = nn.gcn(1)(ones, star).nodes
+    expected = (4 / (many + 1) ** 0.5 + many * 4) / (many + 1) ** 0.5
+    assert float(y[0, 0]) == pytest.approx(expected, rel=2e-3)
+    net = nn.sage(width, normalize=True)
+    params, _ = net.init(jax.random.key(0), star)
+    large = star._replace(nodes=x * np.float16(500))
+    size = jnp.linalg.norm(net(params, large).nodes.astype(jnp.float32), axis=-1)
+    np.testing.assert_allclose(size, 1, rtol=5e-3)
+
+
+def test_a_pool_whose_weight_is_zero_scores_all_alike():
+    path = nn.graph(np.ones((3, 2), np.float32), [0, 1], [1, 2])
+    net = nn.top_k_pool(0.5)
+    y, slope = jax.value_and_grad(lambda w: net({"w": w}, path).nodes.sum())(jnp.zeros((2, 1)))
+    assert float(y) == 0
+    assert np.isfinite(slope).all()

@@ -141,3 +141,11 @@ def test_any_configuration_is_pytorchs(axes):
     with jax.enable_x64(True):
         for net, there in wanted.items():
             assert np.allclose(net((), jnp.asarray(x)), there.movedim(1, -1), rtol=0, atol=1e-10)
+
+
+def test_an_infinity_stays_between_its_neighbours():
+    x = jnp.array([1.0, 2.0, jnp.inf, 4.0, 5.0]).reshape(1, 5, 1)
+    y = upsample(3, "linear")((), x)[0, :, 0]
+    assert y[:5].tolist() == pytest.approx([1, 1, 4 / 3, 5 / 3, 2])
+    assert np.isinf(y[5:10]).all()
+    assert y[10:].tolist() == pytest.approx([4, 13 / 3, 14 / 3, 5, 5])

@@ -89,3 +89,19 @@ def test_a_masked_row_has_no_share_in_the_gradient():
     x, ids = jnp.array([-jnp.inf, 1.0, -2.0]), jnp.zeros(3, int)
     y, gradient = jax.value_and_grad(lambda x: nn.segment_max(x, ids, 1)[0])(x)
     assert (float(y), gradient.tolist()) == (1.0, [0.0, 1.0, 0.0])
+
+
+def test_sums_of_small_integers_do_not_wrap():
+    bytes_ = np.full((1000,), 255, np.uint8)
+    assert int(nn.segment_sum(bytes_, np.zeros(1000, np.int32), 1)[0]) == 255_000
+    assert int(nn.segment_sum(bytes_ > 0, np.zeros(1000, np.int32), 1)[0]) == 1000
+
+
+def test_the_largest_of_minus_infinities_is_one_of_them():
+    x = jnp.array([-jnp.inf, -jnp.inf, 1.0])
+    assert nn.segment_max(x, jnp.array([0, 0, 2]), 3).tolist() == [-np.inf, 0.0, 1.0]
+
+
+def test_a_softmax_of_integers_is_refused():
+    with pytest.raises(TypeError, match="segment_softmax takes floating features"):
+        nn.segment_softmax(jnp.array([1, 2]), jnp.array([0, 0]), 1)

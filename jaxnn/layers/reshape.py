@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnn import core
 from jaxnn.checks import check_choice
@@ -34,16 +35,24 @@ def upsample(scale: window.Sizes, method: str = "nearest") -> Layer:
     check_choice(method, "upsample: method", ("nearest", "linear"))
 
     def apply(x):
-        n = window.spatial(x, "upsample")
-        by = window.each(scale, n, "upsample: scale")
-        shape = (x.shape[0], *(a * b for a, b in zip(x.shape[1:-1], by, strict=True)), x.shape[-1])
-        if method == "linear":
-            return jax.image.resize(x, shape, "linear", antialias=False)
+        by = window.each(scale, window.spatial(x, "upsample"), "upsample: scale")
         for axis, times in enumerate(by, 1):
-            x = jnp.repeat(x, times, axis)
+            x = _between(x, times, axis) if method == "linear" else jnp.repeat(x, times, axis)
         return x
 
     return window.plain("upsample", apply)
+
+
+def _between(x, times: int, axis: int):
+    """x made longer along an axis; unlike a product, it leaves an infinity where it is."""
+    n = x.shape[axis]
+    place = np.clip((np.arange(n * times) + 0.5) / times - 0.5, 0, n - 1)
+    low = place.astype(int)
+    share = place - low
+    high = np.where(share > 0, np.minimum(low + 1, n - 1), low)
+    share = jnp.asarray(share, x.dtype).reshape(-1, *(1,) * (x.ndim - 1 - axis))
+    a, b = (jnp.take(x, each, axis, mode="clip") for each in (low, high))
+    return jnp.where(share == 0, a, a * (1 - share) + b * share)
 
 
 def pixel_shuffle(scale: window.Sizes) -> Layer:

@@ -61,8 +61,8 @@ def pack_objects(
     ((2, 1, 4), [[True], [False]])
     """
     classes = core.count(classes, "pack_objects: classes")
-    held = [np.asarray(each, np.float32).reshape(-1, 4) for each in boxes]
-    named = [np.asarray(each, np.int32).reshape(-1) for each in labels]
+    held = [_rows(each, f"boxes of picture {i}", (4,)) for i, each in enumerate(boxes)]
+    named = [_rows(each, f"labels of picture {i}", ()) for i, each in enumerate(labels)]
     counts = [len(each) for each in held]
     if counts != [len(each) for each in named]:
         raise ValueError("pack_objects takes a label for each box of each picture.")
@@ -72,7 +72,7 @@ def pack_objects(
         raise ValueError(f"picture {i} has {counts[i]} objects, more than most={room}: raise most.")
     for i, (some, classes_) in enumerate(zip(held, named, strict=True)):
         for n, (box, label) in enumerate(zip(some, classes_, strict=True)):
-            _refuse(f"picture {i}, object {n}", box, int(label), size, classes)
+            _refuse(f"picture {i}, object {n}", box, label, size, classes)
 
     def padded(each, shape, dtype):
         whole = np.zeros((len(each), room, *shape), dtype)
@@ -84,7 +84,20 @@ def pack_objects(
     return Objects(padded(held, (4,), np.float32), padded(named, (), np.int32), mask)
 
 
-def _refuse(place: str, box: np.ndarray, label: int, size: tuple[int, int], classes: int) -> None:
+def _rows(values: Any, what: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers [objects, *shape], which nothing may be, too."""
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"pack_objects: the {what} are no numbers.") from None
+    found = found.reshape(0, *shape) if found.size == 0 else found
+    if found.shape[1:] != shape or found.ndim != 1 + len(shape):
+        wanted = "[objects, 4]" if shape else "[objects]"
+        raise ValueError(f"pack_objects: the {what} must be {wanted}, got {list(found.shape)}.")
+    return found
+
+
+def _refuse(place: str, box: np.ndarray, label: float, size: tuple[int, int], classes: int) -> None:
     left, top, right, bottom = box.tolist()
     if not np.isfinite(box).all():
         raise ValueError(f"{place}: the box {box.tolist()} is not finite.")
@@ -98,8 +111,8 @@ def _refuse(place: str, box: np.ndarray, label: int, size: tuple[int, int], clas
             f"{place}: the box {box.tolist()} reaches out of a picture of height {size[0]} and "
             f"width {size[1]}: clip it, and drop it where nothing is left."
         )
-    if not 0 <= label < classes:
-        raise ValueError(f"{place}: the label {label} is none of {classes} classes.")
+    if not 0 <= label < classes or label != int(label):
+        raise ValueError(f"{place}: the label {label:g} is none of {classes} classes.")
 
 
 # Overlap
@@ -143,8 +156,12 @@ def generalized_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     """
     core.same(_boxes(a, "generalized_iou"), b, "generalized_iou takes boxes of one shape")
     a, b = core.at_least_float32((a, b))
-    iou, either = _overlap(a, b)
     low, high = jnp.minimum(a[..., :2], b[..., :2]), jnp.maximum(a[..., 2:], b[..., 2:])
+    # Measured by the hull, no area overflows.
+    unit = jax.lax.stop_gradient(jnp.max(high - low, axis=-1, keepdims=True))
+    unit = jnp.where((unit > 0) & jnp.isfinite(unit), unit, 1)
+    a, b, low, high = (each / unit for each in (a, b, low, high))
+    iou, either = _overlap(a, b)
     hull = jnp.prod(high - low, axis=-1)
     some = hull > 0
     return iou - jnp.where(some, (hull - either) / jnp.where(some, hull, 1), 0)

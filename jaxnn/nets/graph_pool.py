@@ -153,8 +153,8 @@ def top_k_pool(ratio: float = 0.5, *, w_init: Any = GLOROT) -> Layer:
 def _unit(w):
     """w at length one, and zero where it is zero; in half precision its square would overflow."""
     wide = core.at_least_float32(w)
-    square = jnp.maximum(jnp.sum(jnp.square(wide)), jnp.finfo(wide.dtype).tiny)
-    return (wide * jax.lax.rsqrt(square)).astype(w.dtype)
+    square = jnp.sum(jnp.square(wide))
+    return (wide * jax.lax.rsqrt(jnp.where(square > 0, square, 1))).astype(w.dtype)
 
 
 def _best(x: Graph, score, ratio: float, rows: int):
