@@ -111,8 +111,7 @@ def _fits(value: Any, hint: Any) -> bool:
         )
     if kind is float:
         number = value.dtype.kind in "iufV" if scalar else isinstance(value, int | float)
-        nan = isinstance(value, float) and value != value
-        return number and not isinstance(value, bool) and not nan
+        return number and not isinstance(value, bool)
     if kind is jax.Array:
         return array
     if kind in (tuple, list, Sequence, Collection):

@@ -126,6 +126,7 @@ def checked_init(init: Callable) -> Callable:
     @wraps(init)
     def start(key, x):
         check_key(key)
+        check_example(x, f"init of {_title(init)}")
         made = init(key, x)
         if not isinstance(made, tuple) or len(made) != 2:
             raise TypeError(
@@ -155,6 +156,16 @@ def checked_apply(init: Callable, apply: Callable) -> Callable:
 
     forward.checked = True  # pyright: ignore
     return forward
+
+
+def check_example(x: Any, title: str) -> None:
+    """Raises TypeError unless x is a pytree of arrays or of their shapes."""
+    for leaf in jax.tree.leaves(x):
+        if not hasattr(leaf, "shape") and not (isinstance(leaf, int | float) and abs(leaf) < 2**31):
+            raise TypeError(
+                f"{title} takes an example of arrays or of jax.ShapeDtypeStruct, got "
+                f"{type(leaf).__name__}."
+            )
 
 
 def check_key(key: Any) -> None:

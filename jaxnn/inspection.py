@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend import core as jex
 
+from jaxnn.checks import check_example
 from jaxnn.core import Cell, Layer, Tree, describe, fresh, run, spec
 from jaxnn.flow import MARK
 from jaxnn.tree import path_of
@@ -70,6 +71,7 @@ def rows(net: Layer | Cell, x: Tree) -> list[Row]:
     >>> [(row.path, row.macs) for row in nn.rows(nn.mlp(8, 2), jax.numpy.ones((4, 3)))]
     [('0', 96), ('1', 0), ('2', 64), ('', 160)]
     """
+    check_example(x, "rows")
     params, state = jax.eval_shape(net.init, jax.random.key(0), x)
 
     def forward(params, state, x):

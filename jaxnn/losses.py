@@ -5,13 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from jaxnn.checks import check_labels
 from jaxnn.core import Tree, at_least_float32, describe, floating
 
 
-def mse(prediction: ArrayLike, target: ArrayLike) -> jax.Array:
+def mse(prediction: Any, target: Any) -> jax.Array:
     """Mean squared error over all elements: 1/n sum (prediction - target)^2.
 
     With one output a sample it is the textbook's 1/m sum over m samples.
@@ -54,7 +53,7 @@ def _floats(x: Any, title: str) -> jax.Array:
     return at_least_float32(x if floating(x) else x.astype(jnp.float32))
 
 
-def accuracy(logits: ArrayLike, labels: ArrayLike, *, ignore: int | None = None) -> jax.Array:
+def accuracy(logits: Any, labels: Any, *, ignore: int | None = None) -> jax.Array:
     """The share of rows whose largest logit is the label's: mean(argmax(logits) = labels).
 
     Args:

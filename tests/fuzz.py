@@ -171,7 +171,9 @@ def refusal(error: BaseException, call: Call) -> str:
     """What is wrong with an error: nothing, where it is a clear sentence of jaxnn's."""
     said, last = str(error), traceback.extract_tb(error.__traceback__)[-1]
     kinds = inspect.getdoc(call.function) or ""
-    told = any(each.__name__ in kinds for each in type(error).__mro__[:-3])
+    told = isinstance(error, OSError) or any(
+        each.__name__ in kinds for each in type(error).__mro__[:-3]
+    )
     if not isinstance(error, TypeError | ValueError) and not told:
         return f"{type(error).__name__}: {said[:120]}"
     ours = last.filename.startswith(HERE) and last.lineno in raises(last.filename)
@@ -181,7 +183,7 @@ def refusal(error: BaseException, call: Call) -> str:
         return f"long ({len(said)} characters): {said[:120]}"
     text = " ".join([said, *getattr(error, "__notes__", [])]).lower().replace("_", " ")
     words = {call.name.lower().replace("_", " "), call.title.rsplit(".", 1)[-1].replace("_", " ")}
-    if not any(word in text for word in words):
+    if not isinstance(error, OSError) and not any(word in text for word in words):
         return f"names neither {call.name} nor the function: {said[:120]}"
     return ""
 
@@ -223,6 +225,13 @@ def fitting(call: Call) -> Any:
     return FITTING[call.title]
 
 
+def unchanged(call: Call) -> Any:
+    """The result of the call as it was."""
+    result = call.function(*call.args, **call.keywords)
+    layer = isinstance(result, core.Layer | core.Cell)
+    return jax.jit(lambda x: through(result, x))(fitting(call)) if layer else result
+
+
 def through(net: Any, x: Any) -> Any:
     params, state = net.init(jax.random.key(0), x)
     return core.run(net, params, state, core.fresh(net, params, x), x, key=jax.random.key(1))[0]
@@ -242,7 +251,8 @@ def judged(call: Call) -> str:
     except Exception as error:
         return refusal(error, call)
     number = isinstance(call.value, float) and not np.isfinite(call.value)
-    if (layer or not number) and not finite(result) and finite((call.args, call.keywords)):
+    spoiled = (layer or not number) and not finite(result) and finite((call.args, call.keywords))
+    if spoiled and finite(unchanged(call)):
         return "the result is not finite"
     if call.said == "misspelt":
         return "takes a word that it does not know"

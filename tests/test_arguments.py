@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Every public function says which of its arguments is of another kind than its signature says."""
 
 import pickle
@@ -17,11 +18,12 @@ WRONG = {
     "lstm: peepholes must be True or False, got 'no'": lambda: nn.lstm(4, peepholes="no"),
     "lstm: w_init must be a function, got None": lambda: nn.lstm(4, w_init=None),
     "layer_norm: epsilon must be a number, got '1e-5'": lambda: nn.layer_norm(epsilon="1e-5"),
-    "layer_norm: epsilon must be a number, got nan": lambda: nn.layer_norm(epsilon=float("nan")),
     "conv: kernel_size must be a whole number or a sequence of which each is a whole number, "
     "got 'a'": lambda: nn.conv(3, "a"),
     "degrees: x must be a Graph, got float32": lambda: nn.degrees(X),
-    "mse: prediction must be an array or a number, got [1.0]": lambda: nn.mse([1.0], X),
+    "bubble_neighbourhood: radius must be an array or a number, got [1.0]": (
+        lambda: nn.bubble_neighbourhood(X, [1.0])
+    ),
     "squash: x must be an array, got 1.0": lambda: nn.squash(1.0),
     "mse: missing a required argument: 'target'": lambda: nn.mse(X),
     "bidirectional: forward must be a Cell, got Layer": lambda: nn.bidirectional(nn.dense(3)),

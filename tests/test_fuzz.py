@@ -1,4 +1,3 @@
-# pyright: reportOptionalSubscript=false
 """Every public function refuses a wrong argument in a clear sentence, or its result is sound.
 
 One argument of a call that works is changed at a time. `JAXNN_FUZZ=0 pytest tests/test_fuzz.py`
@@ -10,10 +9,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests import fuzz
 
-MOST = int(os.environ.get("JAXNN_FUZZ", "150"))
+HERE = Path(__file__).parents[1]
+MOST = int(os.environ.get("JAXNN_FUZZ", "600"))
 SEED = int(os.environ.get("JAXNN_FUZZ_SEED", "0"))
 
 
@@ -21,24 +22,25 @@ def findings(most: int, seed: int) -> list[str]:
     """What is wrong with what became of each call, in processes that a call may end."""
     found, start, calls = [], 0, None
     while calls is None or start < calls:
-        run = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz", str(start), str(seed), str(most)],
-            cwd=Path(__file__).parents[1],
+        command = [sys.executable, "-m", "tests.fuzz", str(start), str(seed), str(most)]
+        at: Any = None
+        with subprocess.Popen(
+            command,
+            cwd=HERE,
+            env=os.environ | {"JAX_NUM_CPU_DEVICES": "8"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-        )
-        at = None
-        for said in map(json.loads, run.stdout):
-            if "calls" in said:
-                calls = said["calls"]
-            elif "at" in said:
-                at = said
-            else:
-                if said["wrong"]:
-                    found.append(f"{at['module']}: {at['call']}: {said['wrong']}")
-                start, at = said["done"] + 1, None
-        run.wait()
+        ) as run:
+            for said in map(json.loads, run.stdout or ()):
+                if "calls" in said:
+                    calls = said["calls"]
+                elif "at" in said:
+                    at = said
+                else:
+                    if said["wrong"]:
+                        found.append(f"{at['module']}: {at['call']}: {said['wrong']}")
+                    start, at = said["done"] + 1, None
         assert calls is not None, "the process ended before its first call"
         if at is not None:
             found.append(f"{at['module']}: {at['call']}: ended the process ({run.returncode})")

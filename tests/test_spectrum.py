@@ -111,7 +111,7 @@ def test_other_shapes_and_short_waves_are_refused(x, said):
     ],
 )
 def test_bad_arguments_are_refused_where_the_layer_is_made(options, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((TypeError, ValueError), match=said):
         nn.log_mel(20, RATE, **options)
 
 
@@ -243,7 +243,7 @@ def test_masks_are_drawn_by_the_key_and_keep_the_dtype():
     ],
 )
 def test_masks_that_cannot_be_are_refused(call, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((TypeError, ValueError), match=said):
         call()
 
 

@@ -172,7 +172,8 @@ def _biases(views: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _join(given: dict[str, Any], bias: str, other: str, views: Mapping[str, Any]) -> None:
     """Adds their bias of the memory to that of the input, but for what is ours by itself."""
-    if bias not in given or np.shape(given[bias]) != np.shape(given.get(other)):
+    both = bias in given and other in given
+    if not both or np.shape(given[bias]) != np.shape(given[other]):
         missing = " and ".join(name for name in (bias, other) if name not in given)
         raise ValueError(
             f"a recurrent layer has two biases of one shape, {bias} and {other}; "

@@ -7,7 +7,6 @@ dtype of x, the memory and the scan have float32 at least: sums over thousands o
 
 from collections.abc import Callable
 from math import pi
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,9 @@ normal_b = jax.nn.initializers.variance_scaling(0.5, "fan_in", "normal")
 normal_c = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
-def linear_scan(a: jax.Array, b: jax.Array, h: jax.Array, mask: Any = None) -> jax.Array:
+def linear_scan(
+    a: jax.Array, b: jax.Array, h: jax.Array, mask: jax.Array | None = None
+) -> jax.Array:
     """Every h_t = a_t h_{t-1} + b_t [batch, time, ...]; h_t = h_{t-1} at masked steps.
 
     Args:

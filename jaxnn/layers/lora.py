@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core, tree
+from jaxnn.checks import check_number
 from jaxnn.core import Net, Tree
 
 BEGIN = jax.nn.initializers.zeros
@@ -49,6 +50,8 @@ def lora(
     >>> optimizer = nn.freeze(optax.adam(1e-3), "base/*")
     """
     rank = core.count(rank, "lora: rank")
+    if alpha is not None:
+        check_number(alpha, "lora: alpha")
     scale = _scale(rank, alpha)
 
     def pair(key, path, w):

@@ -132,7 +132,7 @@ def pairwise_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     >>> nn.pairwise_iou(jnp.array([[0.0, 0, 2, 2]]), jnp.array([[1.0, 0, 3, 2]])).round(3).tolist()
     [[0.3330000042915344]]
     """
-    a, b = core.at_least_float32([_boxes(each, "pairwise_iou") for each in (a, b)])
+    a, b = core.at_least_float32([_boxes(each, "pairwise_iou", 2) for each in (a, b)])
     return _overlap(a[..., :, None, :], b[..., None, :, :])[0]
 
 
@@ -177,9 +177,11 @@ def _overlap(a, b):
     return jnp.where(some, both / jnp.where(some, either, 1), 0), either
 
 
-def _boxes(x: Any, title: str) -> Any:
-    if core.features(x, title).shape[-1] != 4:
-        raise ValueError(f"{title} takes boxes [..., 4], got {core.describe(x)}.")
+def _boxes(x: Any, title: str, axes: int = 1) -> Any:
+    if core.features(x, title).shape[-1] != 4 or x.ndim < axes:
+        raise ValueError(
+            f"{title} takes boxes [..., {'n, ' * (axes - 1)}4], got {core.describe(x)}."
+        )
     return x
 
 

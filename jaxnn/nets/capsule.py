@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_number
 from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers import window
@@ -300,6 +301,11 @@ def margin_loss(
     """
     lengths = core.at_least_float32(lengths)
     there = present(lengths, labels, "margin_loss")
+    settings = {"m_plus": m_plus, "m_minus": m_minus, "down_weight": down_weight}
+    m_plus, m_minus, down_weight = (
+        jnp.asarray(check_number(value, f"margin_loss: {title}"), lengths.dtype)
+        for title, value in settings.items()
+    )
     long = there * jax.nn.relu(m_plus - lengths) ** 2
     short = (1 - there) * jax.nn.relu(lengths - m_minus) ** 2
     return jnp.mean(jnp.sum(long + down_weight * short, axis=-1))

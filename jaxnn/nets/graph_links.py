@@ -211,7 +211,7 @@ def link_logits(nodes: jax.Array, pairs: jax.Array) -> jax.Array:
     if not whole or jnp.shape(pairs)[-1:] != (2,):
         raise ValueError(f"link_logits takes pairs int [..., 2], got {core.describe(pairs)}.")
     check_labels(jnp.asarray(pairs), nodes.shape[0], "link_logits: pairs")
-    wide = core.at_least_float32(jnp.asarray(nodes))
+    wide = core.at_least_float32(core.features(jnp.asarray(nodes), "link_logits"))
     one, other = (
         wide.at[pairs[..., i]].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
         for i in (0, 1)

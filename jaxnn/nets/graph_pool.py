@@ -1,7 +1,7 @@
 """From nodes to graphs: read-outs, and pools that leave fewer nodes."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -101,7 +101,7 @@ def set2set(steps: int = 3) -> Layer:
     return Layer(init, apply)
 
 
-def top_k_pool(ratio: float = 0.5, *, w_init: Any = GLOROT) -> Layer:
+def top_k_pool(ratio: float = 0.5, *, w_init: Callable = GLOROT) -> Layer:
     """The nodes of each graph that score best, with the edges between them.
 
     s_i = x_i . w / |w|; of n nodes the ceil(ratio n) of largest s stay, y_i = x_i tanh(s_i)

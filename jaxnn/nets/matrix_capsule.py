@@ -185,14 +185,14 @@ def route_by_em(
     >>> [each.shape for each in nn.route_by_em(votes, votes[..., 0, 0], price, price, [0.1])]
     [(2, 3, 16), (2, 3), (2, 6, 3)]
     """
-    if not len(sharpness):
-        raise ValueError("route_by_em: sharpness takes a number for each iteration, at least one.")
+    if not len(sharpness) or votes.shape[:-2] != activations.shape:
+        wanted = "sharpness takes a number for each iteration, at least one, and activations fit"
+        raise ValueError(f"route_by_em: {wanted}: {core.describe((votes, activations))}.")
     below, lead = activations[..., None], (1,) * (activations.ndim - 1)
     beta_u, beta_a = (beta.reshape(lead + beta.shape) for beta in (beta_u, beta_a))
 
     def maximise(r, sharp):
-        r = r * below
-        total = jnp.sum(r, axis=-2) + SMALLEST
+        total = jnp.sum(r := r * below, axis=-2) + SMALLEST
         mean = jnp.einsum("...ij,...ijh->...jh", r, votes) / total[..., None]
         spread = (votes - mean[..., None, :, :]) ** 2
         variance = jnp.einsum("...ij,...ijh->...jh", r, spread) / total[..., None] + VARIANCE

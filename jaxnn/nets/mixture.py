@@ -14,7 +14,6 @@ from jax import export
 
 from jaxnn import core
 from jaxnn.combine import ensemble
-from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.dense import dense
 from jaxnn.losses import mean_over_rows
@@ -105,7 +104,7 @@ def _weighed(log_weights: jax.Array, outputs: jax.Array) -> Mixture:
     return Mixture((weights * outputs).sum(axis=rows), log_weights, outputs)
 
 
-def mixture_loss(net: Layer, log_likelihood: Callable) -> Callable:
+def mixture_loss(net: Any, log_likelihood: Callable) -> Callable:
     """The negative log-likelihood of a `mixture`, for `training.step`; a batch is (x, target).
 
     -log sum_i g_i(x) p_i(target), the mean over rows. Experts compete for each row: the one that
@@ -220,7 +219,7 @@ def multi_task(
 
 
 def multi_task_loss(
-    net: Layer, losses: Mapping[str, Callable], weights: Mapping[str, float] | None = None
+    net: Any, losses: Mapping[str, Callable], weights: Mapping[str, float] | None = None
 ) -> Callable:
     """The loss of a `multi_task` net, for `training.step`: sum_t w_t mean(loss_t(y_t, target_t)).
 

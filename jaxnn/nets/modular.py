@@ -182,6 +182,7 @@ def swap_module(modules: Tree, index: int, module: Tree) -> Tree:
     True
     """
     _within(modules, index, "swap_module")
+    _of_arrays(module, "swap_module")
     there = jax.eval_shape(lambda: take_module(modules, index))
     core.same(there, core.spec(module), "swap_module: the module must be of the others' kind")
     return jax.tree.map(lambda leaf, one: leaf.at[index].set(one), modules, module)
@@ -280,14 +281,18 @@ def _theirs(of: Tree, within: tuple[str, ...], title: str) -> Tree:
     return found
 
 
+def _of_arrays(modules: Tree, title: str) -> None:
+    for leaf in jax.tree.leaves(modules):
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            raise TypeError(
+                f"{title} takes arrays whose first axis is that of modules, params['modules'], "
+                f"and those of one module, got {core.describe(leaf)}."
+            )
+
+
 def _within(modules: Tree, index: int, title: str) -> None:
     """Raises ValueError for an index that JAX would clamp or count from behind."""
-    for leaf in jax.tree.leaves(modules):
-        if not getattr(leaf, "shape", ()):
-            raise TypeError(
-                f"{title} takes arrays whose first axis is that of modules, got "
-                f"{core.describe(leaf)}: give params['modules']."
-            )
+    _of_arrays(modules, title)
     least = min((leaf.shape[0] for leaf in jax.tree.leaves(modules)), default=0)
     if core.count(index, f"{title}: the index of a module", 0) >= least:
         raise ValueError(f"{title}: there is no module {index} among {least}.")

@@ -174,7 +174,7 @@ def quantized(encoder: Any, quantizer: Any, decoder: Any) -> Layer:
     return wire(flow, encoder=encoder, quantizer=quantizer, decoder=decoder)
 
 
-def quantized_loss(net: Layer, distance: Callable = mse, *, commitment: float = 0.25) -> Callable:
+def quantized_loss(net: Any, distance: Callable = mse, *, commitment: float = 0.25) -> Callable:
     """The loss of a `quantized` net, for `training.step`; a batch is x alone.
 
     distance(output, x) + mean(codebook) + commitment mean(commitment of the `Quantized`)

@@ -5,6 +5,7 @@ from stands in `jaxnn.nets.centres`; given them, the weights of the output are t
 linear problem, `ridge`. Then all of it is tuned by the gradient, as any other net.
 """
 
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -50,7 +51,7 @@ def inverse_multiquadric_kernel(u: jax.Array) -> jax.Array:
     >>> nn.inverse_multiquadric_kernel(jnp.array([0.0, 3.0])).tolist()
     [1.0, 0.5]
     """
-    return jax.lax.rsqrt(1 + u)
+    return 1 / jnp.sqrt(1 + u)
 
 
 def thin_plate_kernel(u: jax.Array) -> jax.Array:
@@ -115,6 +116,7 @@ def rbf(
     width = float(check_number(width, f"{title}: width", above=0))
     for function, what in ((kernel, "kernel"), (centre_init, "centre_init")):
         check_function(function, f"{title}: {what}")
+    kernel = inspect.unwrap(kernel)  # nn.gaussian_kernel looks at its argument first
     if normalised and kernel is thin_plate_kernel:
         raise ValueError(
             f"{title}: thin_plate_kernel is zero and negative too, so that its sum divides "
@@ -143,9 +145,8 @@ def rbf(
         u = _through(x, at, held) if metric == "full" else _over(x, at, held)
         if not normalised:
             return kernel(u), ()
-        if (
-            kernel is gaussian_kernel
-        ):  # far from every centre all of them are zero, and so is their sum
+        if kernel is gaussian_kernel:
+            # Far from every centre all of them are zero, and so is their sum.
             return jax.nn.softmax(-u / 2, axis=-1), ()
         y = kernel(u)
         return y / y.sum(axis=-1, keepdims=True), ()

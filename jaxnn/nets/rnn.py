@@ -72,10 +72,11 @@ def rnn(
         raise TypeError(
             f"rnn takes a factory of cells, such as nn.gru, got {what}: rnn(nn.gru, 32)."
         )
-    layers = []
+    layers: list = []
+    make: Callable[[int], Any] = cell
     for i in range(core.count(depth, "rnn: depth")):
         layers += [dropped(dropout)] if i and dropout else []
-        layers += [both_ways(cell(width), cell(width)) if bidirectional else cell(width)]
+        layers += [both_ways(make(width), make(width)) if bidirectional else make(width)]
         layers += [] if norm is None else [norm()]
     return stack(*layers)
 
@@ -123,7 +124,7 @@ def linear_rnn(
     return stack(dense(width), repeat(residual(layer), depth))
 
 
-def rnn_tagger(body: Cell, outputs: int, *, dropout: float = 0.0) -> Net:
+def rnn_tagger(body: Any, outputs: int, *, dropout: float = 0.0) -> Net:
     """An output for each step: y_t = h_t w + b, where h are the outputs of a body.
 
     Args:
@@ -143,7 +144,7 @@ def rnn_tagger(body: Cell, outputs: int, *, dropout: float = 0.0) -> Net:
     return stack(body=_body(body, "rnn_tagger"), dropout=dropped(dropout), head=dense(outputs))
 
 
-def rnn_classifier(body: Cell, outputs: int, *, pool: str = "last", dropout: float = 0.0) -> Layer:
+def rnn_classifier(body: Any, outputs: int, *, pool: str = "last", dropout: float = 0.0) -> Layer:
     """An output for each sequence: y = pool_t(h_t) w + b, where h are the outputs of a body.
 
     It takes x, (x, lengths) or (x, mask), as `unroll` does; only valid steps are pooled, and where
@@ -180,7 +181,7 @@ def rnn_classifier(body: Cell, outputs: int, *, pool: str = "last", dropout: flo
 
 
 def rnn_language_model(
-    body: Cell, vocabulary: int, width: int, *, tied: bool = True, dropout: float = 0.0
+    body: Any, vocabulary: int, width: int, *, tied: bool = True, dropout: float = 0.0
 ) -> Net:
     """Logits of the next token: y_t = body(dropout(embed(x)))_t w^T, with w the embedding's.
 
@@ -224,7 +225,7 @@ def rnn_language_model(
 
 
 def attention_decoder(
-    body: Cell, vocabulary: int, width: int, *, heads: int = 1, dropout: float = 0.0
+    body: Any, vocabulary: int, width: int, *, heads: int = 1, dropout: float = 0.0
 ) -> Net:
     """Logits of the next token of a target, from those before it and a memory of the source.
 

@@ -217,7 +217,7 @@ def gaussian_log_likelihood(stddev: float) -> Callable:
 
 
 def variational_loss(
-    net: Layer,
+    net: Any,
     latents: int,
     log_likelihood: Callable,
     *,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import install
-from jaxnn.core import Tree, count
+from jaxnn.core import Tree, count, describe
 from jaxnn.training import checkpoint as saving
 from jaxnn.training import guard
 from jaxnn.training.feed import resident, stream
@@ -113,6 +113,11 @@ def fit(
         feed = stream(step, batches)
     else:
         feed = resident(step, batches, batch_size, shuffle)
+    if not hasattr(train, "step") or not hasattr(train, "key"):
+        raise TypeError(
+            f"fit takes the whole of a Train, as nn.training.start makes it, got "
+            f"{describe(train)[:200]}."
+        )
     train = _copy(train)  # a step donates what it is given
     history: list[dict[str, float]] = []
     best, best_value, waited, in_a_row = _light(train), None, 0, 0
