@@ -52,8 +52,9 @@ def checked(function: Callable, module: str) -> Callable:
             given = signature.bind(*args, **keywords).arguments
         except TypeError as error:
             raise TypeError(f"{title}: {error}.") from None
-        for name, value in given.items():
-            _check(title, name, value, _hint(function, name), signature.parameters[name].kind)
+        for name, hint in _hints(function).items():
+            if name in given:
+                _check(title, name, given[name], hint, signature.parameters[name].kind)
         try:
             return function(*args, **keywords)
         except (TypeError, ValueError) as error:
@@ -67,11 +68,10 @@ def checked(function: Callable, module: str) -> Callable:
 
 @cache
 def _hints(function: Callable) -> dict[str, Any]:
-    return get_type_hints(inspect.unwrap(function))
-
-
-def _hint(function: Callable, name: str) -> Any:
-    return _hints(function).get(name, Any)
+    """The kinds of the arguments that are looked at, read off at the first call."""
+    hints = get_type_hints(inspect.unwrap(function))
+    hints.pop("return", None)
+    return {n: hint for n, hint in hints.items() if hint is not Any or n in ("dtype", "key")}
 
 
 def _check(title: str, name: str, value: Any, hint: Any, kind: Any) -> None:
@@ -110,7 +110,9 @@ def _fits(value: Any, hint: Any) -> bool:
             whole and (scalar or not array) and not isinstance(value, bool)
         )
     if kind is float:
-        number = value.dtype.kind in "iufV" if scalar else isinstance(value, int | float)
+        number = isinstance(value, int | float)
+        if scalar:
+            number = any(jnp.issubdtype(value.dtype, each) for each in (jnp.integer, jnp.floating))
         return number and not isinstance(value, bool)
     if kind is jax.Array:
         return array
@@ -139,7 +141,8 @@ def _words(hint: Any) -> str:
         each = f" of which each is {_words(hints[0])}" if hints and hints[0] is not Any else ""
         fixed = kind is tuple and hints and hints[-1] is not Ellipsis
         return f"{len(hints)} values{each}" if fixed else f"a sequence{each}"
-    return WORDS.get(kind) or f"a {getattr(kind, '__name__', kind)}"
+    title = getattr(kind, "__name__", str(kind))
+    return WORDS.get(kind) or f"{'an' if title[0] in 'AEIOU' else 'a'} {title}"
 
 
 def _short(value: Any) -> str:

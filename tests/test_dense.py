@@ -4,6 +4,8 @@ import pytest
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 X = jnp.ones((8, 4))
 
 

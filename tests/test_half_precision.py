@@ -8,6 +8,8 @@ import pytest
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 RNG = np.random.default_rng(0)
 HALVES = [jnp.float16, jnp.bfloat16]
 

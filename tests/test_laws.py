@@ -16,13 +16,20 @@ from jaxnn import core
 from tests.registry import ENTRIES, HALF
 
 KEY = jax.random.key(0)
+# Small entries that every law binds one of, and which are run on optimised programs too.
+PLAIN = {
+    "dense", "batch_norm of images", "dropout", "lstm", "attention", "conv", "gcn", "lif", "som",
+    "vector_quantizer", "rbf_net", "repeat",
+}  # fmt: skip
 
 
 def law(number, only=lambda entry: True):
     """Runs a test over the entries that the law binds."""
     # One process takes all laws of an entry, which share what is compiled.
     names = [
-        pytest.param(name, marks=pytest.mark.xdist_group(name))
+        pytest.param(
+            name, marks=[pytest.mark.xdist_group(name)] + [pytest.mark.ordinary] * (name in PLAIN)
+        )
         for name, entry in ENTRIES.items()
         if number not in entry.exempt and only(entry)
     ]

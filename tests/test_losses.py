@@ -3,6 +3,8 @@ import pytest
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 
 def test_mse_is_the_mean_over_all_elements():
     y, t = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.zeros((2, 2))

@@ -7,6 +7,8 @@ from sklearn import metrics as sklearn_metrics
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 RNG = np.random.default_rng(0)
 ROWS, CLASSES = 101, 5
 SIZES = [1, 7, 32, ROWS]

@@ -17,6 +17,8 @@ from jaxnn.layers.norm import (
 )
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 MAKES = {
     "batch_norm": batch_norm,
     "layer_norm": layer_norm,

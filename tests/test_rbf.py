@@ -9,6 +9,8 @@ from sklearn.linear_model import Ridge
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 
 def drawn(*shape, seed=0):
     return jax.random.normal(jax.random.key(seed), shape)

