@@ -263,3 +263,11 @@ def test_any_configuration_computes_what_torch_does(kind, flags, sizes):
         parts[part][title] = value
     outputs, cotangents = (list(parts[part].values()) for part in ("out", "cot"))
     golden.check(golden.Case(parts["in"], outputs, cotangents, parts["grad"]), ours(name))
+
+
+@pytest.mark.parametrize("make", [elman, gru, mgu, lstm, min_gru, min_lstm])
+def test_params_of_a_cell_of_another_width_are_refused(make, key):
+    x = jnp.ones((2, 4, 3))
+    params, _ = unroll(make(6)).init(key, x)
+    with pytest.raises(ValueError, match="columns, got .* a cell of another width"):
+        unroll(make(5))(params, x)

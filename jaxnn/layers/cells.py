@@ -58,7 +58,7 @@ def elman(
         h = activation(z + jnp.matmul(h, params["u"]))
         return h, h
 
-    return recurrent(init, partial(zeros, "elman", width), step, affine("elman", "w", "u", "b"))
+    return recurrent(init, partial(zeros, "elman", width), step, affine("elman", width, "w", "u", "b"))
 
 
 def gru(
@@ -133,7 +133,7 @@ def gru(
 
         return once
 
-    return recurrent(init, partial(zeros, "gru", width), step, affine("gru", *names), fused)
+    return recurrent(init, partial(zeros, "gru", width), step, affine("gru", 3 * width, *names), fused)
 
 
 def mgu(
@@ -177,7 +177,7 @@ def mgu(
         h = h + f * (activation(x_n + jnp.matmul(f * h, u_n)) - h)
         return h, h
 
-    return recurrent(init, partial(zeros, "mgu", width), step, affine("mgu", "w", "u", "b"))
+    return recurrent(init, partial(zeros, "mgu", width), step, affine("mgu", 2 * width, "w", "u", "b"))
 
 
 # What the cells share
@@ -255,11 +255,19 @@ def _side_by_side_jvp(primals, tangents):
     return y, sum(terms[1:], terms[0]) if terms else jnp.zeros_like(y)
 
 
-def affine(title: str, *names: str) -> Callable:
-    """The part of a step without memory, x w + b, for x [..., features]; refuses other params."""
+def affine(title: str, columns: int, *names: str) -> Callable:
+    """The part of a step without memory, x w + b, for x [..., features]; refuses other params.
+
+    columns: of w, those of all gates.
+    """
 
     def project(params, x):
         held = dict(zip(names, core.weights(params, x, title, *names), strict=True))
+        if held["w"].shape[-1] != columns:
+            raise ValueError(
+                f"{title} takes w with {columns} columns, got {core.describe(held['w'])}: these "
+                "are the params of a cell of another width."
+            )
         b = held["b"].reshape((1,) * (x.ndim - 1) + (-1,))
         return matmul(x, held["w"], title) + b
 

@@ -230,7 +230,7 @@ def _minimal(title, width, size, coefficients, w_init, b_init) -> Cell:
         seen = linear_scan(a, b, h, mask)
         return _end(h, seen), seen.astype(x.dtype)
 
-    project = affine(title, "w", "b")
+    project = affine(title, size * width, "w", "b")
     return chunkwise(core.titled(title, init), carry, run)
 
 

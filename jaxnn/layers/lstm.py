@@ -102,7 +102,8 @@ def lstm(
 
         return once
 
-    return recurrent(init, carry, step, affine("lstm", "w", "u", "b", *extra), fused)
+    project = affine("lstm", size * width, "w", "u", "b", *extra)
+    return recurrent(init, carry, step, project, fused)
 
 
 def conv_lstm(
