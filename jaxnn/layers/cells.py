@@ -58,7 +58,9 @@ def elman(
         h = activation(z + jnp.matmul(h, params["u"]))
         return h, h
 
-    return recurrent(init, partial(zeros, "elman", width), step, affine("elman", width, "w", "u", "b"))
+    return recurrent(
+        init, partial(zeros, "elman", width), step, affine("elman", width, "w", "u", "b")
+    )
 
 
 def gru(
@@ -133,7 +135,9 @@ def gru(
 
         return once
 
-    return recurrent(init, partial(zeros, "gru", width), step, affine("gru", 3 * width, *names), fused)
+    return recurrent(
+        init, partial(zeros, "gru", width), step, affine("gru", 3 * width, *names), fused
+    )
 
 
 def mgu(
@@ -177,7 +181,9 @@ def mgu(
         h = h + f * (activation(x_n + jnp.matmul(f * h, u_n)) - h)
         return h, h
 
-    return recurrent(init, partial(zeros, "mgu", width), step, affine("mgu", 2 * width, "w", "u", "b"))
+    return recurrent(
+        init, partial(zeros, "mgu", width), step, affine("mgu", 2 * width, "w", "u", "b")
+    )
 
 
 # What the cells share
