@@ -26,7 +26,7 @@ BATCH, STEPS, QUICK_STEPS, RATE, DECAY = 8, 800, 10, 2e-3, 0.01
 TAUGHT = 96  # frames of the clip to learn from; the last 24 are held out
 TIME, SIDE, NOISE = 8, 40, 0.5  # frames and pixels of a clip of a digit; deviation of its noise
 WAYS = ("right", "up right", "up", "up left", "left", "down left", "down", "down right")
-WAY_BATCH, WAY_STEPS, QUICK_WAY_STEPS, WAY_RATE = 32, 500, 5, 1e-2
+WAY_BATCH, WAY_STEPS, QUICK_WAY_STEPS, WAY_RATE = 32, 500, 20, 1e-2
 
 # The next frame
 
@@ -215,6 +215,7 @@ def run(options: Options) -> Result:
             "psnr_gain": float((ratios[0] - ratios[1]).mean()),
             "way_accuracy_by_light": light,
             "way_parameters": float(nn.size(way_end.train.params)),
+            "way_train_loss": way_end.history[-1]["loss"],
         },
         history=end.history,
         pictures={

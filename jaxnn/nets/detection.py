@@ -219,7 +219,7 @@ def detect(prediction: Prediction, *, most: int = 100, iou: float = 0.5) -> Obje
 
     >>> import jax, jax.numpy as jnp, jaxnn as nn
     >>> prediction = nn.Prediction(jnp.zeros((1, 4, 4, 2)), jnp.ones((1, 4, 4, 4)))
-    >>> jax.eval_shape(lambda prediction: nn.detect(prediction, most=8), prediction).boxes.shape
+    >>> nn.detect(prediction, most=8).boxes.shape
     (1, 8, 4)
     """
     batch, rows, columns, classes = prediction.heat.shape
