@@ -117,7 +117,7 @@ def test_params_of_another_net_are_not_written():
     with pytest.raises(ValueError, match=r"left over in the net: head\.w\.\n"):
         to_layout(LAYOUT, params | {"head": {"w": jnp.ones(2)}})
     del params["blocks"]["norm"]
-    with pytest.raises(ValueError, match=r"left over in the layout: blocks\.norm\.$"):
+    with pytest.raises(ValueError, match=r"left over in the layout: blocks\.norm\.\n"):
         to_layout(LAYOUT, params)
 
 
