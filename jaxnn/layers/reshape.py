@@ -50,7 +50,7 @@ def _between(x, times: int, axis: int):
     low = place.astype(int)
     share = place - low
     high = np.where(share > 0, np.minimum(low + 1, n - 1), low)
-    share = jnp.asarray(share, x.dtype).reshape(-1, *(1,) * (x.ndim - 1 - axis))
+    share = jnp.asarray(share, x.dtype).reshape(*(1,) * axis, -1, *(1,) * (x.ndim - 1 - axis))
     a, b = (jnp.take(x, each, axis, mode="clip") for each in (low, high))
     return jnp.where(share == 0, a, a * (1 - share) + b * share)
 

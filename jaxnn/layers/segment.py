@@ -37,8 +37,8 @@ def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     Args:
       x: [n, ...].
       ids: integers [n], the segment of each row.
-      count: how many segments there are; y is [count, ...], in x's dtype if that is a float, and in
-        that of `jnp.sum` else, 32 bits at least.
+      count: how many segments there are; y is [count, ...], in x's dtype, and of integers and
+        booleans in 32 bits at least.
 
     Raises:
       ValueError: for ids that are not one integer a row.
@@ -49,7 +49,8 @@ def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     """
     ids, count = _whole(x, ids, "segment_sum"), _count(count)
     if not core.floating(x):
-        return jax.ops.segment_sum(x.astype(jax.eval_shape(jnp.sum, x).dtype), ids, count)
+        narrow = jnp.uint32 if jnp.issubdtype(x.dtype, jnp.unsignedinteger) else jnp.int32
+        return jax.ops.segment_sum(x if x.dtype.itemsize >= 4 else x.astype(narrow), ids, count)
     return jax.ops.segment_sum(_wide(x), ids, count).astype(x.dtype)
 
 
