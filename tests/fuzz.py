@@ -79,9 +79,10 @@ def template(title: str, function: Any) -> tuple[tuple, dict] | None:
         return function(*args, **keywords)
 
     module = sys.modules[inspect.unwrap(function).__module__]
-    places = [(each, name) for each in (ROOMS[room], module) if hasattr(each, name)]
+    places = [each for each in (ROOMS[room], module) if hasattr(each, name)]
+    saved = [(each, getattr(each, name)) for each in places]
     globs: dict[str, Any] = {"__name__": "doctest", name: recorder}
-    for each, name in places:
+    for each in places:
         setattr(each, name, recorder)
     try:
         for example in doctest.DocTestParser().get_examples(inspect.getdoc(function) or ""):
@@ -90,8 +91,8 @@ def template(title: str, function: Any) -> tuple[tuple, dict] | None:
     except Found:
         pass
     finally:
-        for each, name in places:
-            setattr(each, name, function)
+        for each, before in saved:
+            setattr(each, name, before)
     return held[0] if held else None
 
 

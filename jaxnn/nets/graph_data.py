@@ -64,7 +64,7 @@ def graph(nodes: Any, senders: Any, receivers: Any, edges: Any = (), globals: An
     [[3, 2]]
     >>> nn.graph(np.ones((3, 2), np.float32), [0, 1], [1, 3])
     Traceback (most recent call last):
-    ValueError: edge 1 runs from node 1 to node 3, and there are 3 nodes, 0 to 2.
+    ValueError: graph: edge 1 runs from node 1 to node 3, and there are 3 nodes, 0 to 2.
     """
     nodes = _array(nodes)
     if nodes.ndim == 0:
@@ -82,7 +82,8 @@ def graph(nodes: Any, senders: Any, receivers: Any, edges: Any = (), globals: An
             f"{nodes.shape[0]} nodes, 0 to {nodes.shape[0] - 1}" if nodes.shape[0] else "no nodes"
         )
         raise ValueError(
-            f"edge {i} runs from node {ends[0][i]} to node {ends[1][i]}, and there are {there}."
+            f"graph: edge {i} runs from node {ends[0][i]} to node {ends[1][i]}, and there are "
+            f"{there}."
         )
     if held(edges):
         edges = _array(edges)

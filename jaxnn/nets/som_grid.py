@@ -1,6 +1,6 @@
 """The grid of a self-organizing map: where its units lie, and which are neighbours."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,7 +140,7 @@ def triangle_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
 # Laws of decay: what is left of a rate or a radius at step t of some
 
 
-def asymptotic_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
+def asymptotic_decay(value: float, t: ArrayLike, steps: int) -> Any:
     """value / (1 + 2 t / steps): a third at the end.
 
     >>> import jaxnn as nn
@@ -150,7 +150,7 @@ def asymptotic_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     return value / (1 + 2 * t / steps)
 
 
-def linear_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
+def linear_decay(value: float, t: ArrayLike, steps: int) -> Any:
     """value (1 - t / steps), and a hundredth of it at least: a radius of zero divides nothing.
 
     >>> import jaxnn as nn
@@ -160,7 +160,7 @@ def linear_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     return value * jnp.maximum(1 - t / steps, 0.01)
 
 
-def inverse_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
+def inverse_decay(value: float, t: ArrayLike, steps: int) -> Any:
     """value / (1 + 100 t / steps).
 
     >>> import jaxnn as nn
@@ -170,7 +170,7 @@ def inverse_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     return value / (1 + 100 * t / steps)
 
 
-def exponential_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
+def exponential_decay(value: float, t: ArrayLike, steps: int) -> Any:
     """value 100^(-t / steps): a hundredth at the end.
 
     >>> import jaxnn as nn
@@ -180,7 +180,7 @@ def exponential_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     return value * jnp.exp(-jnp.log(100.0) * t / steps)
 
 
-def constant_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
+def constant_decay(value: float, t: ArrayLike, steps: int) -> Any:
     """The value, at every step: none.
 
     >>> import jaxnn as nn
