@@ -302,13 +302,13 @@ def margin_loss(
     lengths = core.at_least_float32(lengths)
     there = present(lengths, labels, "margin_loss")
     settings = {"m_plus": m_plus, "m_minus": m_minus, "down_weight": down_weight}
-    m_plus, m_minus, down_weight = (
+    upper, lower, weight = (
         jnp.asarray(check_number(value, f"margin_loss: {title}"), lengths.dtype)
         for title, value in settings.items()
     )
-    long = there * jax.nn.relu(m_plus - lengths) ** 2
-    short = (1 - there) * jax.nn.relu(lengths - m_minus) ** 2
-    return jnp.mean(jnp.sum(long + down_weight * short, axis=-1))
+    long = there * jax.nn.relu(upper - lengths) ** 2
+    short = (1 - there) * jax.nn.relu(lengths - lower) ** 2
+    return jnp.mean(jnp.sum(long + weight * short, axis=-1))
 
 
 def checked(x: Any, title: str) -> Any:
