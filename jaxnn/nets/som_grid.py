@@ -1,6 +1,6 @@
 """The grid of a self-organizing map: where its units lie, and which are neighbours."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,51 +140,56 @@ def triangle_neighbourhood(d: jax.Array, radius: ArrayLike) -> jax.Array:
 # Laws of decay: what is left of a rate or a radius at step t of some
 
 
-def asymptotic_decay(value: float, t: ArrayLike, steps: int) -> Any:
+def _share(t: jax.Array, steps: int) -> jax.Array:
+    """How much of the steps is over."""
+    return t / core.count(steps, "steps")
+
+
+def asymptotic_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     """value / (1 + 2 t / steps): a third at the end.
 
-    >>> import jaxnn as nn
-    >>> float(nn.asymptotic_decay(3.0, 10, 10))
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> float(nn.asymptotic_decay(3.0, jnp.array(10), 10))
     1.0
     """
-    return value / (1 + 2 * t / steps)
+    return value / (1 + 2 * _share(t, steps))
 
 
-def linear_decay(value: float, t: ArrayLike, steps: int) -> Any:
+def linear_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     """value (1 - t / steps), and a hundredth of it at least: a radius of zero divides nothing.
 
-    >>> import jaxnn as nn
-    >>> float(nn.linear_decay(3.0, 5, 10))
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> float(nn.linear_decay(3.0, jnp.array(5), 10))
     1.5
     """
-    return value * jnp.maximum(1 - t / steps, 0.01)
+    return value * jnp.maximum(1 - _share(t, steps), 0.01)
 
 
-def inverse_decay(value: float, t: ArrayLike, steps: int) -> Any:
+def inverse_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     """value / (1 + 100 t / steps).
 
-    >>> import jaxnn as nn
-    >>> float(nn.inverse_decay(3.0, 1, 50))
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> float(nn.inverse_decay(3.0, jnp.array(1), 50))
     1.0
     """
-    return value / (1 + 100 * t / steps)
+    return value / (1 + 100 * _share(t, steps))
 
 
-def exponential_decay(value: float, t: ArrayLike, steps: int) -> Any:
+def exponential_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     """value 100^(-t / steps): a hundredth at the end.
 
-    >>> import jaxnn as nn
-    >>> round(float(nn.exponential_decay(3.0, 10, 10)), 4)
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> round(float(nn.exponential_decay(3.0, jnp.array(10), 10)), 4)
     0.03
     """
-    return value * jnp.exp(-jnp.log(100.0) * t / steps)
+    return value * jnp.exp(-jnp.log(100.0) * _share(t, steps))
 
 
-def constant_decay(value: float, t: ArrayLike, steps: int) -> Any:
+def constant_decay(value: float, t: jax.Array, steps: int) -> jax.Array:
     """The value, at every step: none.
 
-    >>> import jaxnn as nn
-    >>> float(nn.constant_decay(3.0, 10, 10))
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> float(nn.constant_decay(3.0, jnp.array(10), 10))
     3.0
     """
     return value + 0 * t
