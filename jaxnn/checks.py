@@ -126,14 +126,8 @@ def checked_init(init: Callable) -> Callable:
     @wraps(init)
     def start(key, x):
         check_key(key)
-        check_example(x, f"init of {_title(init)}")
-        made = init(key, x)
-        if not isinstance(made, tuple) or len(made) != 2:
-            raise TypeError(
-                f"init of {_title(init)} must return (params, state), got {type(made).__name__}: "
-                "return params, () for a layer without state."
-            )
-        return made
+        check_example(x, f"init of {title_of(init)}")
+        return _pair(init(key, x), f"init of {title_of(init)}", "params")
 
     start.checked = True  # pyright: ignore
     return start
@@ -146,16 +140,19 @@ def checked_apply(init: Callable, apply: Callable) -> Callable:
 
     @wraps(apply)
     def forward(*args, **options):
-        made = apply(*args, **options)
-        if not isinstance(made, tuple) or len(made) != 2:
-            raise TypeError(
-                f"apply of {_title(init)} must return (y, state), got {type(made).__name__}: "
-                "return y, () for a layer without state."
-            )
-        return made
+        return _pair(apply(*args, **options), f"apply of {title_of(init)}", "y")
 
     forward.checked = True  # pyright: ignore
     return forward
+
+
+def _pair(made: Any, what: str, first: str) -> tuple:
+    if not isinstance(made, tuple) or len(made) != 2:
+        raise TypeError(
+            f"{what} must return ({first}, state), got {type(made).__name__}: return {first}, () "
+            "for a layer without state."
+        )
+    return made
 
 
 def check_example(x: Any, title: str) -> None:
@@ -179,5 +176,6 @@ def check_key(key: Any) -> None:
         raise TypeError(f"key must be one of jax.random.key(seed), got {found}.")
 
 
-def _title(init: Callable) -> str:
+def title_of(init: Callable) -> str:
+    """The name of the factory that made a layer, read off its `init`."""
     return getattr(init, "__qualname__", "a layer").split(".<locals>")[0]

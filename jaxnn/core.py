@@ -17,7 +17,7 @@ import jax.export
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from jaxnn.checks import checked_apply, checked_init
+from jaxnn.checks import checked_apply, checked_init, title_of
 
 Tree = Any  # a pytree of arrays
 
@@ -78,10 +78,6 @@ class Cell:
             f"{name(self)} is a cell, which carries a memory along: call nn.unroll(cell)(params, "
             "x) for whole sequences, or cell.apply(params, state, (carry, x))."
         )
-
-
-def _title(init: Callable) -> str:
-    return getattr(init, "__qualname__", "a layer").split(".<locals>")[0]
 
 
 if TYPE_CHECKING:
@@ -151,7 +147,7 @@ def titled(title: str, function: Callable) -> Callable:
 
 def name(layer: Layer | Cell) -> str:
     """The name of the factory that made the layer, read off its `init`."""
-    return _title(layer.init)
+    return title_of(layer.init)
 
 
 # Layers in which the steps of a sequence see each other, and rows do not.

@@ -18,16 +18,19 @@ MOST = int(os.environ.get("JAXNN_FUZZ", "600"))
 SEED = int(os.environ.get("JAXNN_FUZZ_SEED", "0"))
 
 
-def findings(most: int, seed: int) -> list[str]:
-    """What is wrong with what became of each call, in processes that a call may end."""
+def findings(most: int, seed: int, folder: Path) -> list[str]:
+    """What is wrong with what became of each call, in processes that a call may end.
+
+    folder: where they run, since some calls write files.
+    """
     found, start, calls = [], 0, None
     while calls is None or start < calls:
         command = [sys.executable, "-m", "tests.fuzz", str(start), str(seed), str(most)]
         at: Any = None
         with subprocess.Popen(
             command,
-            cwd=HERE,
-            env=os.environ | {"JAX_NUM_CPU_DEVICES": "8"},
+            cwd=folder,
+            env=os.environ | {"JAX_NUM_CPU_DEVICES": "8", "PYTHONPATH": str(HERE)},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -48,8 +51,8 @@ def findings(most: int, seed: int) -> list[str]:
     return found
 
 
-def test_a_wrong_argument_is_refused_in_a_clear_sentence_or_the_result_is_sound():
-    found = findings(MOST, SEED)
+def test_a_wrong_argument_is_refused_in_a_clear_sentence_or_the_result_is_sound(tmp_path):
+    found = findings(MOST, SEED, tmp_path)
     assert not found, "\n".join(found)
 
 

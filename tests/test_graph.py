@@ -418,3 +418,11 @@ def test_every_golden_case_is_checked():
 @pytest.mark.parametrize("name", CASES)
 def test_pytorch_geometric_agrees(name):
     golden.check(golden.load("graph", name), CASES[name])
+
+
+def test_a_graph_built_by_hand_is_checked():
+    path = nn.graph(np.ones((3, 2), np.float32), [0, 1], [1, 2])
+    for field, value in (("senders", [0, 1]), ("receivers", np.zeros(3, int)), ("sizes", [[3, 2]])):
+        bad = path._replace(**{field: value})
+        with pytest.raises(ValueError, match="gcn takes a Graph with senders and receivers int"):
+            nn.gcn(2).init(jax.random.key(0), bad)

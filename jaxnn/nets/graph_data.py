@@ -204,7 +204,7 @@ def checked(x: Any, title: str) -> Graph:
     for field in ("senders", "receivers", "sizes"):
         ends = getattr(x, field)
         whole = jnp.issubdtype(getattr(ends, "dtype", np.float32), jnp.integer)
-        wanted = (*x.sizes.shape[:1], 2) if field == "sizes" else x.senders.shape[:1]
+        wanted = (*np.shape(x.sizes)[:1], 2) if field == "sizes" else np.shape(x.senders)[:1]
         if not whole or ends.shape != wanted:
             raise ValueError(
                 f"{title} takes a Graph with senders and receivers int [m] and sizes int "
