@@ -257,6 +257,16 @@ def test_the_forms_of_a_transposed_convolution_agree(shape, size, stride, pads, 
     agree(partial(forms.subpixel, **options), partial(forms.native_transpose, **options), x, w)
 
 
+@pytest.mark.parametrize("dilation", [1, (2, 3)])
+@pytest.mark.parametrize("width", [4, 8])
+def test_a_transposed_depthwise_convolution_is_xlas(dilation, width):
+    # In a form of its own on every platform, for cuDNN refuses XLA's.
+    x, w, at = drawn((2, 5, 4, 4), (3, 2), 2, dilation, ((1, 1), (0, 1)), 4, width)
+    options = {"at": at, "groups": 4, "extra": (1, 0)}
+    there = partial(forms.native_transpose, **options)
+    agree(partial(forms.convolve_transpose, **options), there, x, w)
+
+
 @pytest.mark.parametrize("net", [conv(8, 3, groups=4), depthwise_conv(3), conv_transpose(8, 3)])
 def test_sums_of_half_precision_are_rounded_once(net):
     x = normal(jax.random.key(1), (1, 6, 6, 8)).astype(jnp.bfloat16)

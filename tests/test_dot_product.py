@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxnn as nn
 from jaxnn.layers import dot_product
 from jaxnn.layers.dot_product import attend, by_head, check_implementation
 from jaxnn.layers.noise import dropout
@@ -242,9 +243,34 @@ def test_cudnn_is_refused_where_there_is_none():
         check_implementation("cudnn", "attention")
 
 
-def test_cudnn_takes_half_precision_alone():
-    with pytest.raises(TypeError, match="takes bfloat16 or float16, got float32.*with_dtype"):
-        attend(*draw(), sight(), Rule(implementation="cudnn"))
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="there is no GPU")
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("seen", ["all seen", "padded"])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_cudnn_on_a_gpu_gives_what_the_equation_gives(name, seen, aligned):
+    rule, (q, k, v) = RULES[name]._replace(implementation="cudnn"), draw(jnp.bfloat16, 10, 10)
+    mask = SEEN[seen] if SEEN[seen] is None else SEEN[seen][:, :10]
+    where = sight(10, 10, mask)
+
+    def total(q, k, v, rule):
+        return jnp.sum(jnp.sin(attend(q, k, v, where, rule, aligned=aligned).astype(jnp.float32)))
+
+    program = jax.jit(attend, static_argnames=("rule", "aligned"))
+    lowered = program.lower(q, k, v, where, rule, aligned=aligned).as_text()
+    assert "cudnn$fmha" in lowered
+    y = program(q, k, v, where, rule, aligned=aligned)
+    assert np.abs(np.asarray(y, np.float64) - by_hand(q, k, v, where, rule)).max() < 0.03
+    slopes = jax.jit(jax.grad(total, (0, 1, 2)), static_argnums=3)
+    wide = [each.astype(jnp.float32) for each in (q, k, v)]
+    for mine, wanted in zip(slopes(q, k, v, rule), slopes(*wide, rule), strict=True):
+        assert np.abs(np.asarray(mine, np.float64) - np.asarray(wanted)).max() < 0.06
+
+
+def test_a_net_with_cudnn_is_made_though_its_tokens_have_no_dtype(monkeypatch):
+    monkeypatch.setattr("jaxnn.layers.attention.check_implementation", lambda name, _: name)
+    net = nn.serial(nn.embedding(16, 8), nn.attention(2, implementation="cudnn"), nn.dense(4))
+    params, _ = net.init(jax.random.key(0), jnp.ones((2, 6), int))
+    assert params[2]["w"].shape == (8, 4)
 
 
 @pytest.fixture
@@ -267,7 +293,7 @@ def asked(monkeypatch):
 @pytest.mark.parametrize("aligned", [False, True])
 def test_cudnn_is_asked_for_the_same(name, seen, aligned, asked):
     rule, where, inputs = RULES[name], sight(seen=SEEN[seen]), draw(jnp.bfloat16)
-    y = attend(*inputs, where, rule._replace(implementation="cudnn"), aligned=aligned)
+    y = dot_product._fused(*inputs, where, None, rule=rule, aligned=aligned)
     assert np.abs(np.asarray(y, np.float64) - by_hand(*inputs, where, rule)).max() < 0.03
     if aligned and rule.causal and seen == "all seen":
         assert asked[0]["is_causal"]

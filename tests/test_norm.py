@@ -148,7 +148,7 @@ def test_running_statistics_pass_no_gradient():
 
 
 def mesh():
-    return jax.make_mesh((8,), ("batch",), axis_types=(AxisType.Auto,))
+    return jax.make_mesh((8,), ("batch",), axis_types=(AxisType.Auto,), devices=jax.devices("cpu"))
 
 
 def spread(function, *out):

@@ -62,7 +62,8 @@ def attention(
       qk_norm: whether queries and keys pass an `rms_norm` [d] each, before they are turned.
       dropout: the fraction of the weights dropped in training, in [0, 1).
       bias: whether "qkv" and "out" have one.
-      implementation: "xla", or "cudnn", which takes half precision and drops nothing.
+      implementation: "xla", or "cudnn": NVIDIA's kernel on a GPU, for half precision, which drops
+        nothing and cannot be exported. Other dtypes and other devices are computed by XLA.
       w_init, b_init, out_init: initialisers as in `dense`; out_init is w_init by default.
 
     Raises:

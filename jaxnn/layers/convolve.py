@@ -51,9 +51,14 @@ def convolve_transpose(
     if max(at.stride) == 1:
         return convolve(x, _around(w), at._replace(pads=_turned(at, extra)), groups)
     there = partial(native_transpose, at=at, groups=groups, extra=extra)
-    if max(at.dilation) > 1:
+    # cuDNN refuses XLA's form of one channel a group, as seen on an H200 with JAX 0.11.2.
+    single = groups > 1 and w.shape[-2] == 1
+    if max(at.dilation) > 1 and not single:
         return there(x, w)
+    w, at = _filled(w, at)
     here = partial(subpixel, at=at, groups=groups, extra=extra)
+    if single:
+        return here(x, w)
     return lax.platform_dependent(x, w, cpu=here, default=there)
 
 
@@ -105,6 +110,14 @@ def subpixel(
     y = shuffled(y, at.stride)
     pads = [(-low, e - high - r) for (low, high), e, r in zip(at.pads, extra, room, strict=True)]
     return padded(y, tuple(pads))
+
+
+def _filled(w: jax.Array, at: Window) -> tuple[jax.Array, Window]:
+    """The kernel with zeros where its dilation leaves gaps, and its window without dilation."""
+    gaps = [(0, 0, d - 1) for d in at.dilation] + [(0, 0, 0)] * 2
+    w = w if max(at.dilation) == 1 else lax.pad(w, jnp.zeros((), w.dtype), gaps)
+    size, ones = w.shape[:-2], (1,) * len(at.size)
+    return w, at._replace(size=size, dilation=ones)
 
 
 def _written(x, w):

@@ -36,19 +36,17 @@ def attend(q, k, v, sight, rule=Rule(), *, aligned=False, key=None) -> jax.Array
     """
     if 0 in (*q.shape, *k.shape):
         return jnp.zeros(q.shape, q.dtype)
-    if rule.implementation == "cudnn":
-        if q.dtype.itemsize != 2:
-            raise TypeError(
-                f'attention: "cudnn" takes bfloat16 or float16, got {q.dtype}: wrap the layer, '
-                "nn.with_dtype(layer, jnp.bfloat16)."
-            )
-        return _library(q, k, v, sight, rule=rule, aligned=aligned)
     small = q.shape[1] * k.shape[1] < LONG
     on_cpu = partial(by_head, rule=rule, aligned=aligned, one_by_one=not small)
     # The library drops no weights, and its softmax is float32 even among float64.
     own = key is not None or q.dtype == jnp.float64
     other = partial(by_head, rule=rule, aligned=aligned) if own else partial(_whole, rule=rule)
-    return jax.lax.platform_dependent(q, k, v, sight, key, cpu=on_cpu, default=other)
+    fused = {}
+    # cuDNN knows half precision alone. A net within `with_dtype` meets float32 as well, while it is
+    # made: what vectors the tokens will have is not known yet.
+    if rule.implementation == "cudnn" and q.dtype.itemsize == 2:
+        fused["cuda"] = partial(_fused, rule=rule, aligned=aligned)
+    return jax.lax.platform_dependent(q, k, v, sight, key, cpu=on_cpu, default=other, **fused)
 
 
 def _slopes(heads: int, q: Any) -> jax.Array:
@@ -62,8 +60,11 @@ def _whole(q, k, v, sight, key, *, rule):
     return _library(q, k, v, sight, rule=rule, aligned=False)
 
 
-def _library(q, k, v, sight, *, rule, aligned):
-    fused = rule.implementation == "cudnn"
+def _fused(q, k, v, sight, key, *, rule, aligned):
+    return _library(q, k, v, sight, rule=rule, aligned=aligned, fused=True)
+
+
+def _library(q, k, v, sight, *, rule, aligned, fused=False):
     mask = visible(sight, rule)
     options, hidden = {}, None
     if mask is not None:
@@ -81,7 +82,7 @@ def _library(q, k, v, sight, *, rule, aligned):
     # It casts bfloat16 up by promotion, which strict promotion would refuse.
     with jax.numpy_dtype_promotion("standard"):
         y = jax.nn.dot_product_attention(
-            q, k, v, bias, hidden, implementation=rule.implementation, **options
+            q, k, v, bias, hidden, implementation="cudnn" if fused else "xla", **options
         )
     if mask is None or sight.seen is None:
         return y
