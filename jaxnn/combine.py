@@ -26,6 +26,7 @@ from jaxnn.core import (
     lift,
     run,
     same,
+    signature,
     spec,
 )
 
@@ -54,12 +55,16 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
     """
     child, n, unroll = lift(layer), count(n, "repeat: n"), count(unroll, "repeat: unroll")
     unequal = "repeat takes a layer whose output equals its input"
+    fits = set()  # what x it was seen to fit: it is not run twice for that
 
     def init(key, x):
         with at("repeat", None, child, x):
             params, state = _members(child, n, key, x)
-            first = jax.tree.map(lambda leaf: leaf[0], (params, state))
-            same(spec(x), jax.eval_shape(lambda p, s, x: _once(child, p, s, x), *first, x), unequal)
+            if signature(x) not in fits:
+                first = jax.tree.map(lambda leaf: leaf[0], (params, state))
+                y = jax.eval_shape(lambda p, s, x: _once(child, p, s, x), *first, x)
+                same(spec(x), y, unequal)
+                fits.add(signature(x))
         return params, state
 
     def carry(params, x):

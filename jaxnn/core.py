@@ -100,6 +100,13 @@ def fresh(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
     return layer.carry(params, x) if isinstance(layer, Cell) else ()
 
 
+def stand_in(layer: Layer | Cell, params: Tree, state: Tree, carry: Tree, x: Tree) -> Tree:
+    """Zeros in the shapes and dtypes of the output: nothing is computed, and little is traced."""
+    made = spec((params, state, carry, x))  # without the batch of a vmap around `init`
+    y = jax.eval_shape(lambda *made: run(layer, *made)[0], *made)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), y)
+
+
 def lift(layer: Any) -> Net:
     """A layer or cell as it is; a plain function of arrays as a layer without params.
 
@@ -227,6 +234,13 @@ def drawn(key: jax.Array | None, title: str) -> jax.Array:
 def spec(x: Tree) -> Tree:
     """The shapes and dtypes of a pytree, as `ShapeDtypeStruct`s."""
     return jax.eval_shape(lambda x: x, x)
+
+
+def signature(x: Tree) -> Any:
+    """What the params of a net for x depend on, as a key of a dict: shapes, dtypes, precision."""
+    leaves, structure = jax.tree.flatten(x)
+    shapes = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    return structure, shapes, jax.config.jax_enable_x64  # pyright: ignore
 
 
 def traced(x: Tree) -> bool:

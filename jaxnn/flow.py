@@ -31,7 +31,9 @@ from jaxnn.core import (
     name,
     run,
     same,
+    signature,
     spec,
+    stand_in,
     traced,
 )
 
@@ -197,8 +199,7 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
                     memory[child] = fresh(layer, params[child], x)
                     if child in inner and not (empty(state[child]) and empty(memory[child])):
                         raise ValueError(NESTED)
-                y, _, _ = run(layer, params[child], state[child], memory[child], x)
-                return y
+                return stand_in(layer, params[child], state[child], memory[child], x)
 
         function(call, x)
         for child in children:
@@ -207,19 +208,26 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
         found = [{c: tree[c] for c in children} for tree in (params, state, memory, seen)]
         return found, not inner
 
+    # The input of each child, by the shapes of x and of given params: no net is walked twice for
+    # the same. In given params a vector of tokens has their dtype.
+    known = {}
+
     def inputs(key, x, given=None):
-        # The input of each child, from one abstract run: nothing is computed.
-        found = {}
+        # From one abstract run: nothing is computed.
+        shapes = signature((given, x))
+        if shapes not in known:
 
-        def abstract(key, x, given):
-            found.update(walk(key, x, given)[0][3])
+            def abstract(key, x, given):
+                known[shapes] = walk(key, x, given)[0][3]
 
-        jax.eval_shape(abstract, key, x, given)
-        return found
+            jax.eval_shape(abstract, key, x, given)
+        return known[shapes]
 
     def init(key, x):
-        if traced(x):  # an abstract run of its own would cost 2^depth in nested flows
-            (params, state, _, _), whole = walk(key, x)
+        shapes = signature((None, x))
+        if traced(x) and shapes not in known:
+            # An abstract run of its own would cost 2^depth in nested flows.
+            (params, state, _, known[shapes]), whole = walk(key, x)
             if whole:
                 return _pack(params), _collapse(state)
         params, state = {}, {}
@@ -232,8 +240,11 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
     def carry(params, x):
         _fits(kind, params, children)
         key = jax.random.key(0)  # a state is needed for its shape alone
-        if traced(x):
-            return _collapse(walk(key, x, params)[0][2])  # a cell is never called at an inner level
+        shapes = signature((params, x))
+        if traced(x) and shapes not in known:
+            # A cell is never called at an inner level.
+            (_, _, memory, known[shapes]), _ = walk(key, x, params)
+            return _collapse(memory)
         seen = inputs(key, x, params)
         return _collapse({c: fresh(children[c], params[c], seen[c]) for c in children})
 

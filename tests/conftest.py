@@ -33,6 +33,13 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 8)
 
 
+def pytest_collection_modifyitems(items):
+    """Leaves to `test_ordinary`, where it is run too, what it runs on optimised programs."""
+    fast = "optimization_level=0" in os.environ["XLA_FLAGS"]
+    if fast and any(item.path.name == "test_ordinary.py" for item in items):
+        items[:] = [item for item in items if "ordinary" not in item.keywords]
+
+
 MAPS = pathlib.Path("/proc/self/maps")
 TESTS = itertools.count(1)
 

@@ -15,6 +15,8 @@ from jaxnn.layers.rotary import alibi_slopes, rotary
 from jaxnn.sequence import unroll
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 X = jax.random.normal(jax.random.key(1), (2, 7, 16))
 MEMORY = jax.random.normal(jax.random.key(2), (2, 4, 8))
 

@@ -6,6 +6,8 @@ import pytest
 import jaxnn as nn
 from jaxnn.nets import capsule
 
+pytestmark = pytest.mark.ordinary
+
 normal = jax.random.normal
 VOTES = normal(jax.random.key(1), (3, 4, 6, 5))  # [batch, n, inputs, dimension]
 

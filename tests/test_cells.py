@@ -13,6 +13,8 @@ from jaxnn.padding import length_mask
 from jaxnn.sequence import bidirectional, stack, unroll
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 X = jax.random.normal(jax.random.key(1), (3, 5, 4))
 CELLS = [elman, lstm, gru, mgu, min_gru, min_lstm, lru]
 

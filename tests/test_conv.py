@@ -16,6 +16,8 @@ from jaxnn.layers import window
 from jaxnn.layers.conv import conv, conv_transpose, depthwise_conv
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 normal = jax.random.normal
 X = normal(jax.random.key(1), (2, 6, 5, 4))
 

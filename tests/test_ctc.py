@@ -8,6 +8,8 @@ import pytest
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 CLASSES, TIME = 3, 5
 
 

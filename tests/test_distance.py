@@ -7,6 +7,8 @@ from sklearn.cluster import KMeans
 import jaxnn as nn
 from jaxnn.layers.distance import nearest, root, squared_distances
 
+pytestmark = pytest.mark.ordinary
+
 RNG = np.random.default_rng(0)
 
 

@@ -14,6 +14,8 @@ from jaxnn.layers.noise import dropout
 from jaxnn.layers.rotary import alibi_slopes
 from jaxnn.layers.sight import Rule, Sight
 
+pytestmark = pytest.mark.ordinary
+
 STEPS = jnp.arange(11, dtype=jnp.int32)[None]
 EACH = jax.random.bernoulli(jax.random.key(3), 0.5, (2, 11, 11))
 RULES = {

@@ -12,6 +12,8 @@ from jaxnn import core
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 TOKENS = jnp.array([[0, 3, 3], [6, 2, 0]])
 NET = embedding(7, 4)
 PARAMS, _ = NET.init(jax.random.key(0), TOKENS)

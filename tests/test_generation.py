@@ -61,7 +61,7 @@ each = pytest.mark.parametrize("name", CELLS)
 def test_greedy_tokens_are_those_of_the_whole_sequence(name):
     cell, params, prompt = made(name)
     tokens, lengths = nn.generate(cell, params, (), prompt, steps=STEPS, temperature=0)
-    whole = nn.unroll(cell)(params, jnp.concatenate([prompt, tokens], axis=1))
+    whole = jax.jit(nn.unroll(cell))(params, jnp.concatenate([prompt, tokens], axis=1))
     assert tokens.tolist() == whole[:, PROMPT - 1 : -1].argmax(-1).tolist()
     assert lengths.tolist() == [STEPS] * 3
     assert len(np.unique(tokens)) > 2
@@ -76,7 +76,7 @@ def test_a_padded_row_goes_on_as_if_there_were_no_padding(name):
     x = np.zeros((3, PROMPT + STEPS), int)
     for row, start in enumerate(starts.tolist()):
         x[row, : start + STEPS] = [*prompt[row, :start], *tokens[row]]
-    whole = np.asarray(nn.unroll(cell)(params, jnp.asarray(x)).argmax(-1))
+    whole = np.asarray(jax.jit(nn.unroll(cell))(params, jnp.asarray(x)).argmax(-1))
     for row, start in enumerate(starts.tolist()):
         assert tokens[row].tolist() == whole[row, start - 1 : start + STEPS - 1].tolist()
 
@@ -229,7 +229,7 @@ def test_a_context_enters_with_every_chunk():
     params, _ = cell.init(KEY, (prompt, *context))
     given = {"steps": STEPS, "inputs": beside, "context": context}
     tokens, _ = nn.generate(cell, params, (), prompt, temperature=0, **given)
-    whole = nn.unroll(cell)(params, (jnp.concatenate([prompt, tokens], axis=1), *context))
+    whole = jax.jit(nn.unroll(cell))(params, (jnp.concatenate([prompt, tokens], axis=1), *context))
     assert tokens.tolist() == whole[:, :-1].argmax(-1).tolist()
     best = nn.beam_search(cell, params, (), prompt, beams=1, **given)
     assert best.tokens[:, 0].tolist() == tokens.tolist()

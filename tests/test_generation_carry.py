@@ -1,5 +1,6 @@
 """Generation goes on from a carry, at any temperature, and tells padding at the front."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from tests.test_generation import CELLS, KEY, constant, made
 def test_a_conversation_goes_on_where_it_was(name):
     cell, params, prompt = made(name)
     first, rest = prompt[:, :2], prompt[:, 2:]
-    (carry, _), _ = cell.apply(params, (), (cell.carry(params, first), first))
+    (carry, _), _ = jax.jit(cell.apply)(params, (), (cell.carry(params, first), first))
     whole = nn.generate(cell, params, (), prompt, steps=4, temperature=0)
     parts = nn.generate(cell, params, (), rest, steps=4, temperature=0, carry=carry)
     assert (whole.tokens == parts.tokens).all()
@@ -22,7 +23,7 @@ def test_a_conversation_goes_on_where_it_was(name):
 def test_a_search_goes_on_where_it_was(name):
     cell, params, prompt = made(name)
     first, rest = prompt[:, :2], prompt[:, 2:]
-    (carry, _), _ = cell.apply(params, (), (cell.carry(params, first), first))
+    (carry, _), _ = jax.jit(cell.apply)(params, (), (cell.carry(params, first), first))
     whole = nn.beam_search(cell, params, (), prompt, steps=3, beams=2)
     parts = nn.beam_search(cell, params, (), rest, steps=3, beams=2, carry=carry)
     assert (whole.tokens == parts.tokens).all()
@@ -31,7 +32,7 @@ def test_a_search_goes_on_where_it_was(name):
 
 def test_a_search_refuses_the_carry_of_other_rows():
     cell, params, prompt = made("lstm")
-    (carry, _), _ = cell.apply(params, (), (cell.carry(params, prompt[:1]), prompt[:1]))
+    (carry, _), _ = jax.jit(cell.apply)(params, (), (cell.carry(params, prompt[:1]), prompt[:1]))
     with pytest.raises(ValueError, match="beam_search goes on from a carry of its cell"):
         nn.beam_search(cell, params, (), prompt, steps=3, beams=2, carry=carry)
 

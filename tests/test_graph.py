@@ -9,6 +9,8 @@ import jaxnn as nn
 from tests import golden
 from tests.small import drawn_params
 
+pytestmark = pytest.mark.ordinary
+
 # Every layer from graphs to graphs, and from graphs to rows; edges have 3 features.
 LAYERS = {
     "gcn": lambda: nn.gcn(6),

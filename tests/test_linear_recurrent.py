@@ -8,6 +8,8 @@ from jaxnn.layers.linear_recurrent import linear_scan, lru, min_gru, min_lstm
 from jaxnn.sequence import unroll
 from tests.test_cells import X, loop, made, sigmoid
 
+pytestmark = pytest.mark.ordinary
+
 
 def draw(key, *shape, dtype=jnp.float32):
     return jax.random.normal(key, shape, dtype)

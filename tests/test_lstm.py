@@ -8,6 +8,8 @@ from jaxnn.layers.lstm import conv_lstm, lstm
 from jaxnn.sequence import unroll
 from tests.test_cells import X, made, sigmoid
 
+pytestmark = pytest.mark.ordinary
+
 
 def by_hand(p, x, coupled=False):
     """The equations in NumPy, over vectors: y and the last (h, c)."""

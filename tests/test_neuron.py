@@ -4,6 +4,8 @@ import pytest
 
 import jaxnn as nn
 
+pytestmark = pytest.mark.ordinary
+
 X = jnp.array([[1.0, 2.0], [-3.0, 0.5], [0.0, 0.0]])
 PARAMS = {"w": jnp.array([2.0, -1.0]), "b": jnp.array(0.5)}
 

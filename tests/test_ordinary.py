@@ -1,7 +1,7 @@
 """Laws and numbers hold on optimised programs, as users have them.
 
 Tests compile without optimisation, which is faster, and rounds otherwise. Those that are marked
-`ordinary` are run a second time here; `XLA_FLAGS= pytest` runs all of them so.
+`ordinary` are run here, and nowhere else in a whole run; `XLA_FLAGS= pytest` runs all of them so.
 """
 
 import os
@@ -9,12 +9,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_what_is_marked_holds_on_optimised_programs():
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "ordinary", "tests"]
+FOLDER = Path(__file__).parent
+FILES = [
+    each.name
+    for each in sorted(FOLDER.glob("test_*.py"))
+    if each.name != Path(__file__).name and "mark.ordinary" in each.read_text(encoding="utf-8")
+]
+PARTS = 4  # processes, which a run in parallel shares out
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_what_is_marked_holds_on_optimised_programs(part):
+    files = [str(FOLDER / each) for each in FILES[part::PARTS]]
     run = subprocess.run(
-        command,
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "ordinary", *files],
+        cwd=FOLDER.parent,
         env={k: v for k, v in os.environ.items() if "PYTEST" not in k} | {"XLA_FLAGS": ""},
         capture_output=True,
         text=True,

@@ -17,6 +17,8 @@ from jaxnn.layers.pool import (
 )
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 X = jax.random.normal(jax.random.key(1), (2, 7, 6, 3))
 TIES = jnp.round(X).clip(0, 1)  # many equal values in every window
 LINE = jnp.array([1.0, 3.0, 2.0, 0.0, 5.0])[None, :, None]

@@ -12,6 +12,8 @@ from jaxnn.layers.reparam import spectral_norm, weight_norm
 from tests import golden
 from tests.small import counter, decay
 
+pytestmark = pytest.mark.ordinary
+
 X = jax.random.normal(jax.random.key(1), (8, 4))
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from jaxnn.layers.reshape import flatten, pixel_shuffle, upsample
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 X = jax.random.normal(jax.random.key(1), (2, 4, 3, 8))
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from jaxnn.layers.rotary import alibi_slopes, rotary
 
+pytestmark = pytest.mark.ordinary
+
 STEPS = jnp.arange(5)[None]
 
 

@@ -6,6 +6,8 @@ import pytest
 import jaxnn as nn
 from tests import golden
 
+pytestmark = pytest.mark.ordinary
+
 normal = jax.random.normal
 
 
