@@ -100,13 +100,6 @@ def fresh(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
     return layer.carry(params, x) if isinstance(layer, Cell) else ()
 
 
-def stand_in(layer: Layer | Cell, params: Tree, state: Tree, carry: Tree, x: Tree) -> Tree:
-    """Zeros in the shapes and dtypes of the output: nothing is computed, and little is traced."""
-    made = spec((params, state, carry, x))  # without the batch of a vmap around `init`
-    y = jax.eval_shape(lambda *made: run(layer, *made)[0], *made)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), y)
-
-
 def lift(layer: Any) -> Net:
     """A layer or cell as it is; a plain function of arrays as a layer without params.
 

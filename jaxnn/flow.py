@@ -18,6 +18,7 @@ from jax.extend.core import get_opaque_trace_state
 
 from jaxnn.core import (
     Cell,
+    Layer,
     Net,
     Tree,
     at,
@@ -33,7 +34,6 @@ from jaxnn.core import (
     same,
     signature,
     spec,
-    stand_in,
     traced,
 )
 
@@ -199,7 +199,7 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
                     memory[child] = fresh(layer, params[child], x)
                     if child in inner and not (empty(state[child]) and empty(memory[child])):
                         raise ValueError(NESTED)
-                return stand_in(layer, params[child], state[child], memory[child], x)
+                return _stand_in(layer, params[child], state[child], memory[child], x)
 
         function(call, x)
         for child in children:
@@ -283,6 +283,13 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
         return (_collapse(memories), y), _collapse(states)
 
     return close(kind, init, carry, apply, *children.values())
+
+
+def _stand_in(layer: Layer | Cell, params: Tree, state: Tree, carry: Tree, x: Tree) -> Tree:
+    """Zeros in the shapes and dtypes of the output: nothing is computed, and little is traced."""
+    made = spec((params, state, carry, x))  # without the batch of a vmap around `init`
+    y = jax.eval_shape(lambda *made: run(layer, *made)[0], *made)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), y)
 
 
 def _children(kind: str, layers: Sequence, named: Mapping) -> dict:
