@@ -2,7 +2,7 @@
 
 `python -m benchmarks.card jaxnn` runs every case of one framework in this process and prints what
 each took as soon as it is done, so that what is there is kept whenever it ends. A case that fails
-is named, and the next one goes on. `benchmarks/card.sh` calls it.
+is named, and the next one goes on. `--quick` proves on a machine without a card that it runs.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def in_jaxnn(quick: bool) -> dict[tuple[str, str], Callable]:
             return metrics["loss"]
 
         used = memory.temp_size_in_bytes + memory.argument_size_in_bytes if memory else 0
-        return run, jax.block_until_ready, {"temporaries_gib": used / 2**30}
+        return run, jax.block_until_ready, {"arguments_and_temporaries_gib": used / 2**30}
 
     def gpt(dtype, **more):
         net = nn.language_model(
@@ -143,7 +143,7 @@ def in_jaxnn(quick: bool) -> dict[tuple[str, str], Callable]:
     return built
 
 
-def in_torch(quick: bool, compiled: bool = False) -> dict[tuple[str, str], Callable]:
+def in_torch(quick: bool) -> dict[tuple[str, str], Callable]:
     import torch
     from torch import nn
     from torch.nn import functional as fn
@@ -156,7 +156,6 @@ def in_torch(quick: bool, compiled: bool = False) -> dict[tuple[str, str], Calla
         net = net.to(device)
         params = net.parameters()
         optimizer = optimizer(params) if optimizer else torch.optim.SGD(params, 1e-3, 0.9)
-        call = torch.compile(net) if compiled else net
         x = [torch.as_tensor(each).to(device) for each in (x if isinstance(x, tuple) else (x,))]
         y = torch.as_tensor(y).to(device)
         y = y if y.is_floating_point() else y.long()
@@ -165,7 +164,7 @@ def in_torch(quick: bool, compiled: bool = False) -> dict[tuple[str, str], Calla
         def run():
             optimizer.zero_grad()
             with half:
-                value = loss(call(*x), y)
+                value = loss(net(*x), y)
             value.backward()
             optimizer.step()
             return value
@@ -242,17 +241,11 @@ def in_torch(quick: bool, compiled: bool = False) -> dict[tuple[str, str], Calla
         return stepped(Net(), fn.cross_entropy, (x, ends.astype(np.int64)), y, dtype, adam)
 
     cases = {GPT: gpt, RESNET: resnet, LSTM: lstm, GCN: gcn}
-    if compiled:
-        return {(t, d): partial(cases[t], d) for t, d in ((GPT, "bfloat16"), (RESNET, "bfloat16"))}
     return {(title, dtype): partial(make, dtype) for title, make in cases.items()
             for dtype in DTYPES}  # fmt: skip
 
 
-FRAMEWORKS = {
-    "jaxnn": in_jaxnn,
-    "PyTorch": in_torch,
-    "torch.compile": partial(in_torch, compiled=True),
-}
+FRAMEWORKS = {"jaxnn": in_jaxnn, "PyTorch": in_torch}
 
 
 def taken(make: Callable, seconds: float) -> dict[str, Any]:

