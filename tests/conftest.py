@@ -33,11 +33,23 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 8)
 
 
-def pytest_collection_modifyitems(items):
-    """Leaves to `test_ordinary`, where it is run too, what it runs on optimised programs."""
-    fast = "optimization_level=0" in os.environ["XLA_FLAGS"]
-    if fast and any(item.path.name == "test_ordinary.py" for item in items):
-        items[:] = [item for item in items if "ordinary" not in item.keywords]
+def pytest_collection_modifyitems(config, items):
+    """Shares tests that are marked `ordinary` out between fast and optimized programs.
+
+    One case of each of them, and of each entry of the laws, is run on optimized programs, by
+    `test_ordinary`; a whole run on fast programs leaves these cases to it.
+    """
+    first = {}
+    for item in items:
+        if item.get_closest_marker("ordinary"):
+            group = item.get_closest_marker("xdist_group")
+            first.setdefault((item.path, item.originalname, group and group.args), item)
+    ordinary = set(first.values())
+    if "optimization_level=0" not in os.environ["XLA_FLAGS"]:
+        if config.option.markexpr == "ordinary":
+            items[:] = [item for item in items if item in ordinary]
+    elif any(item.path.name == "test_ordinary.py" for item in items):
+        items[:] = [item for item in items if item not in ordinary]
 
 
 MAPS = pathlib.Path("/proc/self/maps")

@@ -1,7 +1,8 @@
 """Laws and numbers hold on optimised programs, as users have them.
 
-Tests compile without optimisation, which is faster, and rounds otherwise. Those that are marked
-`ordinary` are run here, and nowhere else in a whole run; `XLA_FLAGS= pytest` runs all of them so.
+Tests compile without optimization, which is faster, and rounds differently. One case of each test
+that is marked `ordinary` is run here, and nowhere else in a whole run; `XLA_FLAGS= pytest` runs all
+of them with optimization.
 """
 
 import os
@@ -17,7 +18,7 @@ FILES = [  # the longest first, so that each part has one of them
     for each in sorted(FOLDER.glob("test_*.py"), key=lambda each: each.stat().st_size, reverse=True)
     if each.name != Path(__file__).name and "mark.ordinary" in each.read_text(encoding="utf-8")
 ]
-PARTS = 6  # processes, which a run in parallel shares out
+PARTS = 4  # processes, which a run in parallel shares out
 
 
 @pytest.mark.parametrize("part", range(PARTS))
