@@ -74,7 +74,7 @@ def in_jaxnn(quick: bool) -> dict[tuple[str, str], Callable]:
             net = nn.with_dtype(net, jnp.bfloat16)
         step = nn.training.step(nn.training.supervised(net, loss), optimizer)
         x, y = jax.tree.map(jnp.asarray, (x, y))
-        train = nn.training.start(net, optimizer, jax.random.key(0), x)
+        train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
         precision = {"float32": "highest"}.get(dtype)
         with jax.default_matmul_precision(precision):
             compiled = step.lower(train, (x, y)).compile()
@@ -106,16 +106,20 @@ def in_jaxnn(quick: bool) -> dict[tuple[str, str], Callable]:
         return stepped(nn.unroll(nn.lstm(1024)), nn.mse, x, y, dtype)
 
     def spiking(dtype):
-        neuron = partial(nn.lif, 0.9, reset="delayed", spike=nn.surrogate.arctan())
-        steps = nn.serial(nn.hold(100), neuron(), nn.dense(10), neuron(membrane=True))
+        neuron = partial(nn.spiking.lif, 0.9, reset="delayed", spike=nn.spiking.surrogate.arctan())
+        steps = nn.serial(
+            nn.spiking.repeat_in_time(100), neuron(), nn.dense(10), neuron(membrane=True)
+        )
         net = nn.serial(nn.dense(1024), nn.unroll(steps))
-        return stepped(net, lambda y, t: nn.membrane_loss(y["membrane"], t), *digits(), dtype)
+        return stepped(
+            net, lambda y, t: nn.spiking.membrane_loss(y["membrane"], t), *digits(), dtype
+        )
 
     def gcn(dtype):
         x, ends, y = links()
-        net = nn.serial(nn.gcn(128), nn.nodewise(jax.nn.relu), nn.gcn(16))
+        net = nn.serial(nn.graph.gcn(128), nn.graph.nodewise(jax.nn.relu), nn.graph.gcn(16))
         loss = lambda graph, y: cross_entropy(graph.nodes, y).mean()  # noqa: E731
-        return stepped(net, loss, nn.graph(x, *ends), y, dtype, optax.adam(1e-2))
+        return stepped(net, loss, nn.graph.make_graph(x, *ends), y, dtype, optax.adam(1e-2))
 
     def matmul(dtype):
         kind = jnp.bfloat16 if dtype == "bfloat16" else jnp.float32

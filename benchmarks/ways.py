@@ -61,11 +61,11 @@ def network(case: Case, dtype: Any) -> Any:
     return net if dtype == jnp.float32 else nn.with_dtype(net, dtype)
 
 
-def begin(case: Case, dtype: Any = jnp.float32) -> tuple[Any, nn.training.Train]:
+def begin(case: Case, dtype: Any = jnp.float32) -> tuple[Any, nn.training.TrainState]:
     """The jitted step of jaxnn and where it starts."""
     net, optimizer = network(case, dtype), optax.sgd(RATE, MOMENTUM)
     x = jax.ShapeDtypeStruct((case.batch, case.widths[0]), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
     return nn.training.step(nn.training.supervised(net, nn.mse), optimizer), train
 
 

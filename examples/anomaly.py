@@ -23,9 +23,9 @@ BAR = 0.99  # area under the receiver operating characteristic
 SENSORS, CODE, WIDTH = 9, 3, 32
 BATCH, STEPS, QUICK_STEPS = 256, 3000, 300
 
-encoder, decoder = nn.dense_coder(SENSORS, CODE, WIDTH, WIDTH, activation=jax.nn.tanh)
-net = nn.autoencoder(encoder, decoder)
-loss = nn.reconstruction(net)
+encoder, decoder = nn.autoencoder.dense_coder(SENSORS, CODE, WIDTH, WIDTH, activation=jax.nn.tanh)
+net = nn.autoencoder.plain_autoencoder(encoder, decoder)
+loss = nn.autoencoder.reconstruction(net)
 
 
 def length(options: Options) -> int:
@@ -35,7 +35,7 @@ def length(options: Options) -> int:
 def plan(options: Options):
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, length(options)))
     x = jax.ShapeDtypeStruct((BATCH, SENSORS), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), x)
     return nn.training.step(loss, optimizer), train, x
 
 
@@ -89,7 +89,7 @@ def run(options: Options) -> Result:
         baseline="isolation forest of scikit-learn, on the same normal rows",
         baseline_value=areas["isolation forest"],
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={"threshold": least["autoencoder"]}
         | reports["autoencoder"]
         | {f"{title}_isolation_forest": v for title, v in reports["isolation forest"].items()},

@@ -36,16 +36,18 @@ def convolutions() -> nn.Layer:
     )
 
 
-reader = nn.serial(convolutions(), nn.primary_capsules(8, 8, 3), nn.capsules(10, 16))
+reader = nn.serial(
+    convolutions(), nn.capsule.primary_capsules(8, 8, 3), nn.capsule.capsules(10, 16)
+)
 plain = nn.serial(convolutions(), nn.flatten(), nn.mlp(93, 10))  # as many numbers as the reader
-decoder = nn.capsule_decoder((28, 28, 1), (256, 512))
+decoder = nn.capsule.capsule_decoder((28, 28, 1), (256, 512))
 
 
 def both(f, x):
     """The lengths of the capsules of pictures, and what is drawn from those of their labels."""
     pictures, labels = x
     capsules = f.reader(pictures)
-    return nn.capsule_lengths(capsules), f.decoder((capsules, labels))
+    return nn.capsule.capsule_lengths(capsules), f.decoder((capsules, labels))
 
 
 net = nn.wire(both, reader=reader, decoder=decoder)
@@ -61,7 +63,7 @@ def loss(params, state, batch, *, key, train):
     x, labels = batch
     x = moved(x, key, train)
     (lengths, drawn), state = net.apply(params, state, (x, labels), key=key, train=train)
-    margin = nn.margin_loss(lengths, labels)
+    margin = nn.capsule.margin_loss(lengths, labels)
     error = jnp.mean(jnp.sum((drawn - x) ** 2, axis=(1, 2, 3)))
     metrics = {"accuracy": nn.accuracy(lengths, labels), "margin": margin, "squared_error": error}
     return margin + DRAWING * error, (state, metrics)
@@ -87,7 +89,7 @@ def plan(options: Options):
     x = jax.ShapeDtypeStruct((BATCH, 28, 28, 1), jnp.float32)
     labels = jax.ShapeDtypeStruct((BATCH,), jnp.int32)
     descend = optimizer(options)
-    train = nn.training.start(net, descend, jax.random.key(options.seed), (x, labels))
+    train = nn.training.init_train(net, descend, jax.random.key(options.seed), (x, labels))
     return nn.training.step(loss, descend), train, (x, labels)
 
 
@@ -130,7 +132,7 @@ def train_both(options: Options, x: np.ndarray, y: np.ndarray):
     """What `fit` leaves of the capsules and of the plain network."""
     steps, descend = length(options), optimizer(options)
     step, train, _ = plan(options)
-    start = nn.training.start(plain, descend, jax.random.key(options.seed), x[:BATCH])
+    start = nn.training.init_train(plain, descend, jax.random.key(options.seed), x[:BATCH])
     plain_step = nn.training.step(plain_loss, descend)
     return [
         nn.training.fit(each, begin, (x, y), steps=steps, batch_size=BATCH, every=QUICK_STEPS)
@@ -151,7 +153,7 @@ def run(options: Options) -> Result:
     capsules, rival = train_both(options, x, digits.y)
     params = capsules.train.params
     readers = {
-        "capsules": lambda x: nn.capsule_lengths(reader(params["reader"], x)),
+        "capsules": lambda x: nn.capsule.capsule_lengths(reader(params["reader"], x)),
         "plain network": lambda x: plain(rival.train.params, x),
     }
     found = {name: robustness(scores, test_x, test_y) for name, scores in readers.items()}
@@ -168,10 +170,10 @@ def run(options: Options) -> Result:
         baseline="the same convolutions with dense layers of as many numbers",
         baseline_value=plain_upright,
         steps=length(options),
-        parameters=nn.size(params),
+        parameters=nn.count_params(params),
         metrics={
-            "reader_parameters": float(nn.size(params["reader"])),
-            "plain_parameters": float(nn.size(rival.train.params)),
+            "reader_parameters": float(nn.count_params(params["reader"])),
+            "plain_parameters": float(nn.count_params(rival.train.params)),
             "points_lost_turned": turning,
             "plain_points_lost_turned": plain_turning,
             "accuracy_warped": warped,

@@ -56,7 +56,7 @@ def plan(options: Options):
     optimizer = optax.adamw(optax.cosine_decay_schedule(1e-3, length(options)), weight_decay=0.01)
     x = jax.ShapeDtypeStruct((BATCH, 784), jnp.float32)
     labels = jax.ShapeDtypeStruct((BATCH,), jnp.int32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), x)
     return nn.training.step(loss, optimizer), train, (x, labels)
 
 

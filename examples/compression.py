@@ -41,7 +41,9 @@ def warped(key: jax.Array, x: jax.Array, by: float = 1.0) -> jax.Array:
 
 def digit_coder(code: int) -> nn.Layer:
     """A net from digits to the logits of their ink."""
-    return nn.autoencoder(*nn.dense_coder((28, 28, 1), code, DIGIT_WIDTH, activation=jax.nn.gelu))
+    return nn.autoencoder.plain_autoencoder(
+        *nn.autoencoder.dense_coder((28, 28, 1), code, DIGIT_WIDTH, activation=jax.nn.gelu)
+    )
 
 
 def entropy(logits: jax.Array, x: jax.Array) -> jax.Array:
@@ -50,7 +52,7 @@ def entropy(logits: jax.Array, x: jax.Array) -> jax.Array:
 
 def augmented(net: nn.Layer, change, distance=nn.mse):
     """How far a net is from giving back its rows, in training those that change(key, x) makes."""
-    plain = nn.reconstruction(net, distance)
+    plain = nn.autoencoder.reconstruction(net, distance)
 
     def loss(params, state, batch, *, key, train):
         if train:
@@ -72,7 +74,7 @@ def length(options: Options) -> int:
 def plan(options: Options, code: int = CODE):
     net, optimizer = digit_coder(code), adamw(3e-3, length(options))
     x = jax.ShapeDtypeStruct((BATCH, 28, 28, 1), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), x)
     return nn.training.step(augmented(net, warped, entropy), optimizer), train, x
 
 
@@ -110,7 +112,7 @@ def face_coder(start: PCA) -> nn.Layer:
         net = nn.serial(hidden, jax.nn.gelu, nn.dropout(FACE_DROP), last)
         return nn.residual(net, nn.dense(width, w_init=given(w), b_init=given(b)))
 
-    return nn.autoencoder(
+    return nn.autoencoder.plain_autoencoder(
         beside(len(into), into.T, -into @ start.mean_),
         beside(HEIGHT * WIDTH, back, start.mean_),
     )
@@ -121,7 +123,7 @@ def faces_learned(options: Options, code: int, x: np.ndarray, moves: np.ndarray)
     steps = QUICK_FACE_STEPS if options.quick else FACE_STEPS
     net, optimizer = face_coder(components(code, moves)), adamw(3e-4, steps)
     example = jax.ShapeDtypeStruct((FACE_BATCH, HEIGHT * WIDTH), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), example)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), example)
     step = nn.training.step(augmented(net, moved), optimizer)
     return net, nn.training.fit(
         step, train, x, steps=steps, batch_size=FACE_BATCH, every=steps // 10
@@ -169,14 +171,14 @@ def run(options: Options) -> Result:
         baseline=f"{CODE} principal components, whose error is the unit",
         baseline_value=1.0,
         steps=length(options),
-        parameters=nn.size(ends["digits", CODE].train.params),
+        parameters=nn.count_params(ends["digits", CODE].train.params),
         metrics={f"{title}_mse_{code}": own for (title, code), (own, _) in errors.items()}
         | {f"{title}_mse_pca_{code}": beside for (title, code), (_, beside) in errors.items()}
         | {
             f"{title}_psnr": -10 * math.log10(errors[title, CODE][0])
             for title in ("digits", "faces")
         }
-        | {"faces_parameters": float(nn.size(ends["faces", CODE].train.params))},
+        | {"faces_parameters": float(nn.count_params(ends["faces", CODE].train.params))},
         history=ends["digits", CODE].history,
         pictures={
             "curve": curve(errors),

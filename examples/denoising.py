@@ -38,7 +38,7 @@ def denoiser(width: int, depth: int) -> nn.Layer:
 
 
 net = denoiser(WIDTH, DEPTH)
-denoise = nn.reconstruction(net, corrupt=nn.gaussian_noise(SIGMA))
+denoise = nn.autoencoder.reconstruction(net, corrupt=nn.gaussian_noise(SIGMA))
 
 
 def turned(key: jax.Array, x: jax.Array) -> jax.Array:
@@ -65,7 +65,7 @@ def plan(options: Options):
     rate = optax.warmup_cosine_decay_schedule(0.0, 1e-3, 100, max(length(options), 200))
     optimizer = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(rate))
     x = jax.ShapeDtypeStruct((BATCH, CROP, CROP, 1), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), x)
     return nn.training.step(loss, optimizer), train, x
 
 
@@ -127,7 +127,7 @@ def run(options: Options) -> Result:
         baseline="non-local means, told the deviation of the noise",
         baseline_value=psnr(means, truth),
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={
             "psnr_noisy": psnr(noisy, truth),
             "psnr_of_one_view": psnr(np.clip(once, 0, 1), truth),

@@ -33,7 +33,7 @@ def stem(width: int, stride: int = 1):
 
 
 backbone = nn.serial(*stem(16, 2), *stem(32, 2), nn.unet(32, widths=(32, 64, 96)), jax.nn.relu)
-net = nn.detector(CLASSES, backbone, width=32)
+net = nn.detection.detector(CLASSES, backbone, width=32)
 
 
 def relit(key: jax.Array, x: jax.Array) -> jax.Array:
@@ -54,7 +54,7 @@ def loss(params, state, batch, *, key, train):
     if train:
         x = relit(jax.random.fold_in(key, 0), x)
     prediction, state = net.apply(params, state, x, key=key, train=train)
-    return nn.detection_loss(prediction, objects, size=SIZE).mean(), (state, {})
+    return nn.detection.detection_loss(prediction, objects, size=SIZE).mean(), (state, {})
 
 
 def length(options: Options) -> int:
@@ -65,18 +65,20 @@ def plan(options: Options):
     rate = optax.cosine_onecycle_schedule(length(options), RATE, pct_start=0.15)
     optimizer = optax.adamw(rate, weight_decay=0.02, mask=nn.decayed)
     x = jax.ShapeDtypeStruct((BATCH, *SIZE), jnp.uint8)
-    objects = nn.Objects(
+    objects = nn.detection.Objects(
         jax.ShapeDtypeStruct((BATCH, DIGITS, 4), jnp.float32),
         jax.ShapeDtypeStruct((BATCH, DIGITS), jnp.int32),
         jax.ShapeDtypeStruct((BATCH, DIGITS), jnp.bool_),
     )
     pictures = jax.ShapeDtypeStruct((BATCH, *SIZE, 1), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), pictures)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), pictures)
     return nn.training.step(loss, optimizer), train, (x, objects)
 
 
-def packed(made: data.Scenes) -> tuple[np.ndarray, nn.Objects]:
-    objects = nn.pack_objects(made.boxes, made.labels, size=SIZE, classes=CLASSES, most=DIGITS)
+def packed(made: data.Scenes) -> tuple[np.ndarray, nn.detection.Objects]:
+    objects = nn.detection.pack_objects(
+        made.boxes, made.labels, size=SIZE, classes=CLASSES, most=DIGITS
+    )
     return made.x, objects
 
 
@@ -95,14 +97,18 @@ def run(options: Options) -> Result:
     found = detected(end.train, x)
     beside = parts(x, 1000 if options.quick else 4000)
     return Result(
-        checks=(Check("map50", nn.mean_average_precision(found, truth, classes=CLASSES), BAR),),
+        checks=(
+            Check("map50", nn.detection.mean_average_precision(found, truth, classes=CLASSES), BAR),
+        ),
         baseline="parts by Otsu's threshold, named by a support vector machine",
-        baseline_value=nn.mean_average_precision(beside, truth, classes=CLASSES),
+        baseline_value=nn.detection.mean_average_precision(beside, truth, classes=CLASSES),
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={
-            "map50_95": nn.mean_average_precision(found, truth, classes=CLASSES, iou=COCO),
-            "map75": nn.mean_average_precision(found, truth, classes=CLASSES, iou=0.75),
+            "map50_95": nn.detection.mean_average_precision(
+                found, truth, classes=CLASSES, iou=COCO
+            ),
+            "map75": nn.detection.mean_average_precision(found, truth, classes=CLASSES, iou=0.75),
             "train_loss": end.history[-1]["loss"],
         },
         history=end.history,
@@ -110,23 +116,23 @@ def run(options: Options) -> Result:
     )
 
 
-def detected(train: nn.training.Train, x: np.ndarray) -> nn.Objects:
+def detected(train: nn.training.TrainState, x: np.ndarray) -> nn.detection.Objects:
     """What the detector finds in pictures [n, 96, 96] of bytes."""
 
     @jax.jit
     def look(x):
         x = x[..., None].astype(jnp.float32) / 255
-        return nn.detect(net.apply(train.params, train.state, x)[0], most=MOST)
+        return nn.detection.detect(net.apply(train.params, train.state, x)[0], most=MOST)
 
     found = [jax.device_get(look(x[i : i + 20])) for i in range(0, len(x), 20)]
-    return nn.Objects(*(np.concatenate(each) for each in zip(*found, strict=True)))
+    return nn.detection.Objects(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
-def parts(x: np.ndarray, taught: int) -> nn.Objects:
+def parts(x: np.ndarray, taught: int) -> nn.detection.Objects:
     """The baseline: connected parts above or below Otsu's threshold, named by such a machine."""
     digits = data.digits()
     reader = SVC(random_state=0).fit(digits.x[:taught], digits.y[:taught])
-    found = nn.Objects(
+    found = nn.detection.Objects(
         np.zeros((len(x), MOST, 4)), np.zeros((len(x), MOST), int), np.zeros((len(x), MOST))
     )
     for i, picture in enumerate(x):
@@ -153,9 +159,10 @@ def parts(x: np.ndarray, taught: int) -> nn.Objects:
 # The picture
 
 
-def draw(x: np.ndarray, found: nn.Objects, truth: nn.Objects) -> Figure:
+def draw(x: np.ndarray, found: nn.detection.Objects, truth: nn.detection.Objects) -> Figure:
     """The scenes with the most mistakes, and as many others: boxes right, wrong and missed."""
-    verdicts = [judged(*(nn.Objects(*(part[i] for part in each)) for each in (found, truth)))
+    Objects = nn.detection.Objects  # noqa: N806
+    verdicts = [judged(*(Objects(*(part[i] for part in each)) for each in (found, truth)))
                 for i in range(len(x))]  # fmt: skip
     mistakes = np.array([(~right).sum() + missed.sum() for right, missed in verdicts])
     worst = np.argsort(-mistakes, kind="stable")[:4]
@@ -183,12 +190,16 @@ def draw(x: np.ndarray, found: nn.Objects, truth: nn.Objects) -> Figure:
     return figure
 
 
-def judged(found: nn.Objects, truth: nn.Objects) -> tuple[np.ndarray, np.ndarray]:
+def judged(
+    found: nn.detection.Objects, truth: nn.detection.Objects
+) -> tuple[np.ndarray, np.ndarray]:
     """Which of the sure boxes of a scene are right, and which of its objects none of them found."""
     missed = truth.mask.astype(bool).copy()
     right = []
     sure = found.mask >= SURE
-    overlaps = np.asarray(nn.pairwise_iou(jnp.asarray(found.boxes[sure]), jnp.asarray(truth.boxes)))
+    overlaps = np.asarray(
+        nn.detection.pairwise_iou(jnp.asarray(found.boxes[sure]), jnp.asarray(truth.boxes))
+    )
     for label, overlap in zip(found.labels[sure], overlaps, strict=True):
         fits = np.where(missed & (truth.labels == label), overlap, 0)
         right.append(fits.max() >= 0.5)

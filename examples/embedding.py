@@ -151,7 +151,7 @@ def plan(options: Options):
     optimizer = descent(scale(options).steps)
     rows = jax.ShapeDtypeStruct((BATCH,), jnp.int32)
     x = jax.ShapeDtypeStruct((BATCH, 32), jnp.int32), rows
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), x)
     return nn.training.step(loss, optimizer), train, (x, rows)
 
 
@@ -175,7 +175,7 @@ def headed(machine: LogisticRegression) -> dict:
 def run(options: Options) -> Result:
     held, texts, size = data.sentence_encoder(), data.sentiment(), scale(options)
     step, train, _ = plan(options)
-    layout = nn.interop.layout(held.config)
+    layout = nn.interop.layout_for(held.config)
     encoded = {"encoder": nn.interop.from_layout(layout, held.tensors, train.params["encoder"])}
     look, judge = jax.jit(embed), jax.jit(net)
 
@@ -234,7 +234,7 @@ def run(options: Options) -> Result:
         baseline="logistic regression on the embeddings as they came",
         baseline_value=plain,
         steps=size.steps,
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={
             "validation_accuracy": max(row["validation_accuracy"] for row in end.history),
             "validation_accuracy_before": score(encoded | {"head": headed(machine)}, "validation"),

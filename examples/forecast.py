@@ -72,11 +72,11 @@ def plan(options: Options):
     )
     batch = jax.ShapeDtypeStruct((BATCH, WINDOW + 1), jnp.float32)
     seen = jax.ShapeDtypeStruct((BATCH, WINDOW, 1), jnp.float32)
-    train = nn.training.start(members, optimizer, jax.random.key(options.seed), seen)
+    train = nn.training.init_train(members, optimizer, jax.random.key(options.seed), seen)
     return nn.training.step(loss, optimizer), train, batch
 
 
-def learn(options: Options, values: np.ndarray) -> tuple[Learned, nn.training.Fit]:
+def learn(options: Options, values: np.ndarray) -> tuple[Learned, nn.training.FitResult]:
     """All members, learned from all windows of a series."""
     middle, spread = float(values.mean()), float(values.std())
     scaled = ((values - middle) / spread).astype(np.float32)
@@ -186,7 +186,7 @@ def run(options: Options) -> Result:
         baseline="autoregression of 12 lags, on the same years",
         baseline_value=root_mean_square(lagged - years),
         steps=length(options),
-        parameters=nn.size(end.train.params),
+        parameters=nn.count_params(end.train.params),
         metrics={
             "sunspots_in_band": held(spots_drawn, years),
             "passengers_in_band": held(passengers_drawn, months),

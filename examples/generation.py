@@ -36,10 +36,12 @@ SPREAD = 0.5  # of the noise to draw with; to learn with it is 1
 STEPS, QUICK_STEPS, EACH = 3000, 16, 100  # EACH: samples of a class
 
 # The class comes as a vector as long as the noise: one-hot, it would be lost beside it.
-generator = nn.conditional(
-    nn.dcgan_generator(28, width=WIDTH, output=jax.nn.sigmoid), 10, width=LATENT
+generator = nn.gan.class_conditional(
+    nn.gan.dcgan_generator(28, width=WIDTH, output=jax.nn.sigmoid), 10, width=LATENT
 )
-discriminator = nn.spectral_norm(nn.projection_discriminator(nn.dcgan_features(width=WIDTH), 10))
+discriminator = nn.spectral_norm(
+    nn.gan.projection_discriminator(nn.gan.dcgan_features(width=WIDTH), 10)
+)
 nets = generator, discriminator
 _, of_discriminator = nn.gan.losses(nets, LATENT, nn.gan.hinge)
 
@@ -78,7 +80,7 @@ def plan(options: Options):
     labels = jax.ShapeDtypeStruct((BATCH,), jnp.int32)
     z = jax.ShapeDtypeStruct((BATCH, LATENT), jnp.float32)
     both = learners(options)
-    begin = jax.jit(lambda key: nn.gan.start(nets, both, key, (z, labels), (x, labels)))
+    begin = jax.jit(lambda key: nn.gan.init_train(nets, both, key, (z, labels), (x, labels)))
     step = nn.gan.step((of_generator, of_discriminator), both, decay=0.99)
     return step, begin(jax.random.key(options.seed)), (x, labels)
 
@@ -108,7 +110,7 @@ def run(options: Options) -> Result:
     def validate(train: Any) -> dict[str, float]:
         x = draw(train)
         return {
-            "frechet_distance": nn.frechet_distance(known, judge.features(x)),
+            "frechet_distance": nn.gan.frechet_distance(known, judge.features(x)),
             "accuracy": float((judge.read(x) == asked).mean()),
         }
 
@@ -129,8 +131,8 @@ def run(options: Options) -> Result:
         features = judge.features(x)
         return Drawn(
             x,
-            nn.frechet_distance(real, features),
-            *nn.manifold_precision_recall(real, features),
+            nn.gan.frechet_distance(real, features),
+            *nn.gan.manifold_precision_recall(real, features),
         )
 
     ours, simple = measured(draw(end.train)), measured(gaussian(digits.x, len(asked), options.seed))
@@ -143,11 +145,14 @@ def run(options: Options) -> Result:
         baseline="the reader on real test digits",
         baseline_value=judge.accuracy,
         steps=steps,
-        parameters=nn.size(train.generator.params) + nn.size(train.discriminator.params),
+        parameters=nn.count_params(train.generator.params)
+        + nn.count_params(train.discriminator.params),
         metrics={
             "frechet_distance": ours.distance,
             "gaussian_frechet_distance": simple.distance,
-            "training_frechet_distance": nn.frechet_distance(real, known[:: len(known) // 1000]),
+            "training_frechet_distance": nn.gan.frechet_distance(
+                real, known[:: len(known) // 1000]
+            ),
             "precision": ours.precision,
             "recall": ours.recall,
             "gaussian_precision": simple.precision,

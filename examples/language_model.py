@@ -124,7 +124,7 @@ def plan(options: Options):
     # 12 rows do not share out among 8 devices.
     batch = jax.ShapeDtypeStruct((-(-of.batch // 8) * 8, of.context + 1), jnp.uint8)
     tokens = jax.ShapeDtypeStruct((of.batch, of.context), jnp.uint8)
-    train = nn.training.start(model(of), optimizer, jax.random.key(options.seed), tokens)
+    train = nn.training.init_train(model(of), optimizer, jax.random.key(options.seed), tokens)
     return step, train, batch
 
 
@@ -138,7 +138,7 @@ def run(options: Options) -> Result:
     tested = tested[:64] if options.quick else tested
     loss, optimizer, step = learner(of)
     start = pieces[: of.batch, :-1]
-    train = nn.training.start(model(of), optimizer, jax.random.key(options.seed), start)
+    train = nn.training.init_train(model(of), optimizer, jax.random.key(options.seed), start)
     other = None if large else rival(of, train.params, pieces, options.seed)
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     end = nn.training.fit(
@@ -169,7 +169,7 @@ def run(options: Options) -> Result:
         baseline="lzma, nats a character",
         baseline_value=packed,
         steps=of.steps,
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics=metrics,
         history=end.history,
         pictures={"learning": draw(end.history, checks[0], packed, written)},

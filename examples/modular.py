@@ -62,7 +62,7 @@ def run(options: Options) -> Result:
         baseline="the best single network on the pieces: 1 by definition",
         baseline_value=1.0,
         steps=modular_text.length(options),
-        parameters=nn.size(run_of_sparse.train.params),
+        parameters=nn.count_params(run_of_sparse.train.params),
         metrics={f"pieces_{title.replace(' ', '_')}": e for title, e in pieces.errors.items()}
         | {"pieces_agreement": pieces.agreement}
         | {f"labels_{title}": value for title, value in labels.items()}
@@ -81,7 +81,7 @@ def run(options: Options) -> Result:
 
 def shares(state) -> list[jax.Array]:
     """The usage [experts] of each block, in the last step."""
-    (routing,) = nn.routings(state)
+    (routing,) = nn.mixture.routings(state)
     return list(routing.usage)
 
 

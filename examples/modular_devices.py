@@ -39,7 +39,9 @@ def end(process: subprocess.Popen) -> dict[str, float]:
 
 
 def modules() -> nn.Layer:
-    return nn.serial(nn.mixture(nn.mlp(WIDTH, FEATURES), DEVICES), lambda said: said.output)
+    return nn.serial(
+        nn.mixture.mixture_of_experts(nn.mlp(WIDTH, FEATURES), DEVICES), lambda said: said.output
+    )
 
 
 def apart(one: Any, other: Any) -> float:
@@ -58,11 +60,11 @@ def shared_out(mesh: jax.sharding.Mesh) -> dict[str, float]:
     """A train step of modules on one device and with one on each."""
     x = jax.random.normal(jax.random.key(1), (ROWS, FEATURES))
     net, optimizer = modules(), optax.sgd(0.1, momentum=0.9)
-    train = jax.jit(lambda key: nn.training.start(net, optimizer, key, x))(jax.random.key(0))
+    train = jax.jit(lambda key: nn.training.init_train(net, optimizer, key, x))(jax.random.key(0))
     step = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
     batch = x, jnp.roll(x, 1, axis=1)
     alone, whole = flops(step.__wrapped__, train, batch)
-    places = nn.module_shardings(train, mesh, "modules")
+    places = nn.mixture.module_shardings(train, mesh, "modules")
     spread = jax.device_put(train, places)
     copies = jax.device_put(batch, jax.NamedSharding(mesh, jax.P()))
     together, part = flops(step.__wrapped__, spread, copies)
@@ -76,9 +78,9 @@ def sent(mesh: jax.sharding.Mesh) -> dict[str, float]:
     """The gradient of a sparse mixture on one device and with rows sent to its experts."""
     x = jax.random.normal(jax.random.key(1), (ROWS, FEATURES))
     roomy: dict[str, Any] = {"capacity": 4.0, "gated": True}
-    one = nn.sparse_mixture(WIDTH, DEVICES, 2, **roomy)
-    many = nn.sparse_mixture(WIDTH, DEVICES, 2, **roomy, axis_name="modules")
-    many = nn.expert_parallel(many, mesh, "modules")
+    one = nn.mixture.sparse_mixture(WIDTH, DEVICES, 2, **roomy)
+    many = nn.mixture.sparse_mixture(WIDTH, DEVICES, 2, **roomy, axis_name="modules")
+    many = nn.mixture.expert_parallel(many, mesh, "modules")
     params, state = jax.jit(one.init)(jax.random.key(0), x)
 
     def gradient(net):
@@ -89,7 +91,7 @@ def sent(mesh: jax.sharding.Mesh) -> dict[str, float]:
         return jax.grad(value, has_aux=True)
 
     alone, whole = flops(gradient(one), params, x)
-    places = nn.module_shardings(params, mesh, "modules")
+    places = nn.mixture.module_shardings(params, mesh, "modules")
     rows = jax.NamedSharding(mesh, jax.P("modules"))
     there = jax.device_put(params, places), jax.device_put(x, rows)
     together, part = flops(gradient(many), *there)

@@ -23,10 +23,12 @@ THRESHOLDS = np.linspace(0.2, 0.6, 41)
 
 def net_of(labels: int) -> Any:
     expert = nn.serial(nn.dropout(0.2), nn.dense(WIDTH), jax.nn.relu, nn.dropout(0.5))
-    return nn.multi_task(expert, EXPERTS, {f"label_{i}": nn.dense(1) for i in range(labels)})
+    return nn.mixture.multi_task(
+        expert, EXPERTS, {f"label_{i}": nn.dense(1) for i in range(labels)}
+    )
 
 
-def logits(tasks: nn.Tasks) -> jax.Array:
+def logits(tasks: nn.mixture.Tasks) -> jax.Array:
     """[rows, labels] of what a net of `net_of` puts out."""
     return jnp.concatenate([tasks.outputs[f"label_{i}"] for i in range(len(tasks.outputs))], axis=1)
 
@@ -35,11 +37,13 @@ def learned(x: np.ndarray, y: np.ndarray, options: Options):
     """(a function of genes to beliefs [rows, labels], the history)."""
     net, (mean, spread) = net_of(y.shape[1]), (x.mean(axis=0), x.std(axis=0))
     targets = {f"label_{i}": y[:, i : i + 1].astype(np.float32) for i in range(y.shape[1])}
-    loss = nn.multi_task_loss(net, dict.fromkeys(targets, optax.sigmoid_binary_cross_entropy))
+    loss = nn.mixture.multi_task_loss(
+        net, dict.fromkeys(targets, optax.sigmoid_binary_cross_entropy)
+    )
     steps = QUICK_STEPS if options.quick else STEPS
     optimizer = optax.adamw(optax.cosine_decay_schedule(RATE, steps), weight_decay=DECAY)
     x = (x - mean) / spread
-    start = jax.jit(lambda key: nn.training.start(net, optimizer, key, x[:BATCH]))
+    start = jax.jit(lambda key: nn.training.init_train(net, optimizer, key, x[:BATCH]))
     train = start(jax.random.key(options.seed))
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(

@@ -66,7 +66,7 @@ def learned(net: nn.Layer, loss, options: Options):
     x, y = drawn(0, ROWS)
     steps = QUICK_STEPS if options.quick else STEPS
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
-    start = jax.jit(lambda key: nn.training.start(net, optimizer, key, x[:BATCH]))
+    start = jax.jit(lambda key: nn.training.init_train(net, optimizer, key, x[:BATCH]))
     train = start(jax.random.key(options.seed))
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(step, train, (x, y), steps=steps, batch_size=BATCH, every=steps // 10)
@@ -80,13 +80,13 @@ def compare(options: Options) -> Pieces:
 
     x, _ = drawn(1, TESTED)
     truth, piece = surface(x)
-    likely = nn.gaussian_log_likelihood(4 * NOISE)
+    likely = nn.autoencoder.gaussian_log_likelihood(4 * NOISE)
     nets, errors, history = {}, {}, []
     mixtures = {"mixture": (EXPERTS,)} | ({} if options.quick else {"tree": TREE})
     single = dict(list(SINGLE.items())[-1:]) if options.quick else SINGLE
     for title, branches in mixtures.items():
-        net = nn.mixture(nn.dense(1), *branches)
-        nets[title], rows = learned(net, nn.mixture_loss(net, likely), options)
+        net = nn.mixture.mixture_of_experts(nn.dense(1), *branches)
+        nets[title], rows = learned(net, nn.mixture.mixture_loss(net, likely), options)
         history = history or rows
         errors[title] = float(np.square(nets[title](x).output - truth).mean())
     for title, widths in single.items():

@@ -32,7 +32,7 @@ def dense_width() -> int:
 def model(sparse: bool) -> Any:
     """Logits of the next token, tokens int [batch, time] to [batch, time, VOCABULARY]."""
     if sparse:
-        mlp = nn.sparse_mixture(EXPERT_WIDTH, EXPERTS, TOP_K, capacity=CAPACITY)
+        mlp = nn.mixture.sparse_mixture(EXPERT_WIDTH, EXPERTS, TOP_K, capacity=CAPACITY)
     else:
         mlp = nn.feed_forward(dense_width())
     attention = nn.residual(nn.serial(nn.layer_norm(), nn.attention(HEADS, causal=True)))
@@ -64,7 +64,7 @@ def objective(sparse: bool) -> Callable:
         pair = batch[:, :-1], batch[:, 1:].astype(jnp.int32)
         return plain(params, state, pair, key=key, train=train)
 
-    return nn.routed(loss) if sparse else loss
+    return nn.mixture.routed(loss) if sparse else loss
 
 
 def length(options: Options) -> int:
@@ -80,12 +80,12 @@ def learner(options: Options, sparse: bool) -> tuple:
         optax.adamw(schedule, b1=0.9, b2=0.99, weight_decay=0.1, mask=nn.decayed),
     )
     tokens = jax.ShapeDtypeStruct((BATCH, CONTEXT), jnp.uint8)
-    start = jax.jit(lambda key: nn.training.start(model(sparse), optimizer, key, tokens))
+    start = jax.jit(lambda key: nn.training.init_train(model(sparse), optimizer, key, tokens))
     loss = objective(sparse)
     return loss, nn.training.step(loss, optimizer), start(jax.random.key(options.seed))
 
 
-def learned(options: Options, sparse: bool) -> tuple[dict[str, float], nn.training.Fit]:
+def learned(options: Options, sparse: bool) -> tuple[dict[str, float], nn.training.FitResult]:
     """(what it is worth on the last tenth of the text, its run)."""
     text, rest = data.shakespeare()
     letters = characters([text + rest])

@@ -52,16 +52,16 @@ def block() -> nn.Layer:
     """A round of messages, added to what the atoms are."""
     message = nn.serial(nn.dense(WIDTH), jax.nn.relu)
     update = nn.serial(nn.dense(WIDTH), nn.layer_norm(), jax.nn.relu, nn.dropout(DROPOUT))
-    body = nn.message_passing(message, update)
+    body = nn.graph.message_passing(message, update)
     return nn.wire(lambda f, x: x._replace(nodes=x.nodes + f.body(x).nodes), body=body)
 
 
 def network(tasks: int) -> nn.Layer:
     """Molecules to one number a task."""
     return nn.serial(
-        nn.nodewise(nn.dense(WIDTH)),
+        nn.graph.nodewise(nn.dense(WIDTH)),
         *(block() for _ in range(DEPTH)),
-        nn.readout("sum", "mean", "max"),
+        nn.graph.readout("sum", "mean", "max"),
         nn.layer_norm(),
         *(nn.dense(WIDTH), jax.nn.relu, nn.dropout(DROPOUT), nn.dense(tasks)),
     )
@@ -80,7 +80,7 @@ def loss_of(net: nn.Layer, distance: Callable) -> Callable:
     def loss(params, state, batch, *, key, train):
         graph, y, known = batch
         prediction, state = net.apply(params, state, graph, key=key, train=train)
-        known = known & nn.graph_mask(graph)[:, None]
+        known = known & nn.graph.graph_mask(graph)[:, None]
         each = jnp.where(known, distance(prediction, y), 0)
         return each.sum() / jnp.maximum(known.sum(), 1), (state, {})
 
@@ -101,12 +101,12 @@ def plan(options: Options, table: str = "esol"):
     tasks, distance = (1, squared) if table == "esol" else (12, optax.sigmoid_binary_cross_entropy)
     net, mine, shape = network(tasks), size(options, table), jax.ShapeDtypeStruct
     ends = shape((mine.edges,), jnp.int32)
-    graph = nn.Graph(
+    graph = nn.graph.Graph(
         shape((mine.nodes, chemistry.ATOM_WIDTH), jnp.float32),
         shape((mine.edges, chemistry.BOND_WIDTH), jnp.float32),
         *(ends, ends, (), shape((mine.graphs, 2), jnp.int32)),
     )
-    train = nn.training.start(net, descent(mine.steps), jax.random.key(options.seed), graph)
+    train = nn.training.init_train(net, descent(mine.steps), jax.random.key(options.seed), graph)
     step = nn.training.step(loss_of(net, distance), descent(mine.steps))
     rows = (mine.graphs, tasks)
     return step, train, (graph, shape(rows, jnp.float32), shape(rows, bool))
@@ -128,7 +128,7 @@ def learner(options: Options, table: str, molecules: data.Molecules) -> Learner:
     whole = jax.device_put(molecules.graph)
 
     def batch(index):
-        return nn.take_graphs(whole, index, nodes=mine.nodes, edges=mine.edges)
+        return nn.graph.take_graphs(whole, index, nodes=mine.nodes, edges=mine.edges)
 
     @jax.jit
     def some(params, index):
@@ -144,7 +144,7 @@ def learner(options: Options, table: str, molecules: data.Molecules) -> Learner:
     def untold(params, index, first):
         # As many copies of one molecule as go into a batch, each without another of its atoms.
         graph = batch(jnp.full(mine.graphs, index))
-        belongs = nn.node_graphs(graph)
+        belongs = nn.graph.node_graphs(graph)
         starts = jnp.cumsum(graph.sizes[:, 0]) - graph.sizes[:, 0]
         place = jnp.arange(mine.nodes) - jnp.take(starts, belongs, mode="clip")
         kept = place != first + belongs
@@ -157,7 +157,7 @@ def learner(options: Options, table: str, molecules: data.Molecules) -> Learner:
         return np.concatenate([np.asarray(each) for each in found])[:atoms]
 
     def start(seed):
-        return nn.training.start(net, descent(mine.steps), jax.random.key(seed), graph)
+        return nn.training.init_train(net, descent(mine.steps), jax.random.key(seed), graph)
 
     def taken(train, rows):
         index, *y_known = rows
@@ -197,7 +197,7 @@ class Solved(NamedTuple):
     error: float
     found: np.ndarray
     told: Callable
-    end: nn.training.Fit
+    end: nn.training.FitResult
 
 
 def solubility(mine: Learner, y: np.ndarray, split: list, seed: int) -> Solved:
@@ -291,7 +291,7 @@ def run(options: Options) -> Result:
         baseline="random forest on 217 descriptors of RDKit",
         baseline_value=forests["random"],
         steps=mine.size.steps,
-        parameters=nn.size(first.end.train.params),
+        parameters=nn.count_params(first.end.train.params),
         metrics={
             "rmse_deviation": float(np.std(errors["random"])),
             "rmse_scaffold": float(np.mean(errors["scaffold"])),

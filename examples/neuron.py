@@ -44,7 +44,7 @@ def descent(activation: Callable, rate: float) -> tuple[Callable, Callable]:
     return loss, step
 
 
-line_loss, line_step = descent(nn.linear, rate=0.03)
+line_loss, line_step = descent(nn.identity, rate=0.03)
 boundary_loss, boundary_step = descent(jax.nn.sigmoid, rate=1.0)
 
 

@@ -128,7 +128,7 @@ def paint(options: Options) -> Painted | None:
     batch = held, look(held, content)[-1], [gram(each) for each in look(held, style)]
     start = {"x": content + 0}
     key = jax.random.key(options.seed)
-    train = nn.training.Train(start, (), optimizer.init(start), jnp.zeros((), jnp.int32), key)
+    train = nn.training.TrainState(start, (), optimizer.init(start), jnp.zeros((), jnp.int32), key)
     step = nn.training.step(loss, optimizer)
     measured = []
     for _ in range(steps):

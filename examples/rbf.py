@@ -49,11 +49,11 @@ class Task(NamedTuple):
 
     def hidden(self) -> nn.Layer:
         """Its radial basis functions alone."""
-        return nn.rbf(self.centres, metric="centre")
+        return nn.rbf.rbf_layer(self.centres, metric="centre")
 
     def net(self) -> nn.Layer:
         """The whole of it."""
-        return nn.rbf_net(self.centres, self.outputs, metric="centre")
+        return nn.rbf.rbf_net(self.centres, self.outputs, metric="centre")
 
 
 SERIES = Task(50, 1, 1e-6, 1.0, 1e-3, FIT, 30_000, 200)
@@ -65,11 +65,13 @@ candidates = nn.ensemble(SERIES.net(), len(WIDTHS))
 def closed_form(task: Task, x: np.ndarray, y: np.ndarray, key: jax.Array, width=None) -> dict:
     """The params of a network whose centres and output are found without a gradient."""
     rows = jnp.asarray(x)
-    centres = nn.kmeans(key, rows, task.centres).centres
-    near = nn.widths(centres, neighbours=5).mean() * task.overlap if width is None else width
+    centres = nn.rbf.kmeans(key, rows, task.centres).centres
+    near = (
+        nn.rbf.rbf_widths(centres, neighbours=5).mean() * task.overlap if width is None else width
+    )
     hidden = {"centres": centres, "log_width": jnp.full(task.centres, jnp.log(near))}
     features = jax.jit(task.hidden())(hidden, rows)
-    return {"rbf": hidden, "head": nn.ridge(features, jnp.asarray(y), task.penalty)}
+    return {"rbf": hidden, "head": nn.rbf.ridge(features, jnp.asarray(y), task.penalty)}
 
 
 def length(task: Task, options: Options) -> int:
@@ -107,7 +109,7 @@ def plan(options: Options):
     step, optimizer = learner(DIGITS, cross_entropy, options)
     x = jax.ShapeDtypeStruct((DIGITS.batch, 784), jnp.float32)
     labels = jax.ShapeDtypeStruct((DIGITS.batch,), jnp.int32)
-    train = nn.training.start(DIGITS.net(), optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(DIGITS.net(), optimizer, jax.random.key(options.seed), x)
     return step, train, (x, labels)
 
 
@@ -115,7 +117,7 @@ def tuned(task: Task, learns, params: Any, x, y, options: Options, every: int = 
     """The params after gradient descent from `params`, and the history of it."""
     step, optimizer = learns
     key, steps = jax.random.key(options.seed), length(task, options)
-    train = nn.training.Train(params, (), optimizer.init(params), jnp.int32(0), key)
+    train = nn.training.TrainState(params, (), optimizer.init(params), jnp.int32(0), key)
     end = nn.training.fit(
         *(step, train, (x, y)),
         steps=steps,
@@ -215,14 +217,14 @@ def run(options: Options) -> Result:
         baseline="the closed form with its own best width",
         baseline_value=closed,
         steps=length(SERIES, options),
-        parameters=nn.size(nets["tuned"]),
+        parameters=nn.count_params(nets["tuned"]),
         metrics={
             **found,
             **{f"diabetes_r2_{name}": value for name, value in r2.items()},
             "digits_accuracy_closed_form": plain,
             "digits_accuracy_of_machine": float(machine),
             "digits_nats": float(-np.log(right).mean()),
-            "digits_parameters": nn.size(params),
+            "digits_parameters": nn.count_params(params),
         },
         history=[{"task": 1, **row} for row in learned] + [{"task": 0, **row} for row in history],
         pictures={

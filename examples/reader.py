@@ -48,7 +48,7 @@ def train(digits: data.Split, seed: int, quick: bool) -> Reader:
     steps = QUICK_STEPS if quick else STEPS
     x, test_x = (rows.reshape(-1, 28, 28, 1) for rows in (digits.x, digits.test_x))
     optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
-    begin = nn.training.start(net, optimizer, jax.random.key(1000 + seed), x[:8])
+    begin = nn.training.init_train(net, optimizer, jax.random.key(1000 + seed), x[:8])
     step = nn.training.step(loss, optimizer)
     params = nn.training.fit(
         step, begin, (x, digits.y), steps=steps, batch_size=BATCH, every=steps

@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 
 import jaxnn as nn
 from examples import Check, Options, Result, data
-from jaxnn.nets.cnn import basic_block
+from jaxnn.nets.vision.cnn import basic_block
 
 SMOOTHING, RATE, DECAY = 0.1, 6e-3, 0.05  # share of the label; peak of the learning rate; weights'
 EDGE, SHIFT = 0.15, 2.0  # the most by which an affine map differs from the identity, and pixels
@@ -112,7 +112,7 @@ def plan(options: Options):
     x = jax.ShapeDtypeStruct((task.batch, 784), jnp.float32)
     pictures = jax.ShapeDtypeStruct((task.batch, 28, 28, 1), jnp.float32)
     labels = jax.ShapeDtypeStruct((task.batch,), jnp.int32)
-    train = nn.training.start(task.net, optimizer, jax.random.key(options.seed), pictures)
+    train = nn.training.init_train(task.net, optimizer, jax.random.key(options.seed), pictures)
     return nn.training.step(losses(chosen(options)), optimizer), train, (x, labels)
 
 
@@ -140,7 +140,7 @@ def run(options: Options) -> Result:
         baseline=f"support vector machine with a radial kernel, {len(rows.x[support])} rows",
         baseline_value=float(machine.score(test_x, test_y)),
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={"test_loss": float(-np.log(right).mean()), "train_loss": end.history[-1]["loss"]},
         history=end.history,
         pictures={
@@ -152,7 +152,7 @@ def run(options: Options) -> Result:
     )
 
 
-def believed(task: str, train: nn.training.Train, x: np.ndarray) -> np.ndarray:
+def believed(task: str, train: nn.training.TrainState, x: np.ndarray) -> np.ndarray:
     """The belief in each class, [rows, 10]; of clothes, and of their mirror images as well."""
 
     def look(x):

@@ -52,10 +52,10 @@ step = nn.training.step(loss, adamw(DECAYS[0]))
 def plan(options: Options, decay: float = 3.0):
     x = jax.ShapeDtypeStruct((BATCH, 10), jnp.float32)
     y = jax.ShapeDtypeStruct((BATCH, 1), jnp.float32)
-    return step, nn.training.start(net, adamw(decay), jax.random.key(options.seed), x), (x, y)
+    return step, nn.training.init_train(net, adamw(decay), jax.random.key(options.seed), x), (x, y)
 
 
-def learn(options: Options, x, y, decay: float, every: int) -> nn.training.Fit:
+def learn(options: Options, x, y, decay: float, every: int) -> nn.training.FitResult:
     _, train, _ = plan(options, decay)
     steps = QUICK_STEPS if options.quick else STEPS
     return nn.training.fit(

@@ -113,12 +113,12 @@ def plan(options: Options, reader: nn.Layer = net, rate: float = 2e-3):
     schedule = optax.warmup_cosine_decay_schedule(0.0, rate, min(50, steps // 2), steps)
     optimizer = optax.chain(optax.clip_by_global_norm(5.0), optax.adam(schedule))
     x = jax.ShapeDtypeStruct((BATCH, TIME), jnp.int32), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
-    train = nn.training.start(reader, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(reader, optimizer, jax.random.key(options.seed), x)
     batch = x, jax.ShapeDtypeStruct((BATCH,), jnp.float32)
     return nn.training.step(squared_error(reader), optimizer), train, batch
 
 
-def learn(options: Options, reader: nn.Layer, rate: float, x, ratings) -> nn.training.Fit:
+def learn(options: Options, reader: nn.Layer, rate: float, x, ratings) -> nn.training.FitResult:
     step, train, _ = plan(options, reader, rate)
     steps = length(options)
     return nn.training.fit(
@@ -200,7 +200,7 @@ def run(options: Options) -> Result:
         baseline="logistic regression on weighed counts of words (tf-idf)",
         baseline_value=float(right["logistic regression"].mean()),
         steps=length(options),
-        parameters=nn.size(end.train.params),
+        parameters=nn.count_params(end.train.params),
         metrics={
             "accuracy_of_one_member": float(((members > 0) == truth[None]).mean()),
             "accuracy_of_the_transformer": float(right["transformer"].mean()),

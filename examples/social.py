@@ -65,17 +65,17 @@ class Model(NamedTuple):
 
 
 def dropped(rate: float) -> nn.Layer:
-    return nn.nodewise(nn.dropout(rate))
+    return nn.graph.nodewise(nn.dropout(rate))
 
 
 GCN = Model(
-    nn.serial(nn.gcn(16), nn.nodewise(jax.nn.relu)),
-    nn.serial(dropped(0.5), nn.gcn(7)),
+    nn.serial(nn.graph.gcn(16), nn.graph.nodewise(jax.nn.relu)),
+    nn.serial(dropped(0.5), nn.graph.gcn(7)),
     *(0.5, 0.01, "first/*", 200),
 )
 GAT = Model(
-    nn.serial(nn.gat(8, heads=8, dropout=0.6), nn.nodewise(jax.nn.elu)),
-    nn.serial(dropped(0.6), nn.gat(7, dropout=0.6)),
+    nn.serial(nn.graph.gat(8, heads=8, dropout=0.6), nn.graph.nodewise(jax.nn.elu)),
+    nn.serial(dropped(0.6), nn.graph.gat(7, dropout=0.6)),
     *(0.6, 0.005, "*", 400),
 )
 
@@ -87,7 +87,7 @@ class Batch(NamedTuple):
     y, weight: [nodes], subjects, and what each article weighs in the loss.
     """
 
-    graph: nn.Graph
+    graph: nn.graph.Graph
     words: Any
     y: Any
     weight: Any
@@ -96,7 +96,7 @@ class Batch(NamedTuple):
 # Learning
 
 
-def fewer_words(key: jax.Array, batch: Batch, rate: float) -> nn.Graph:
+def fewer_words(key: jax.Array, batch: Batch, rate: float) -> nn.graph.Graph:
     """The graph with words dropped at random.
 
     It is a dropout of the nodes; that would draw a number for each of 1433 words that an article
@@ -125,7 +125,7 @@ def loss_of(model: Model) -> Callable:
 
 def descent(model: Model) -> optax.GradientTransformation:
     """Adam, with the squares of some params in the loss, as both papers have it."""
-    decay = optax.add_decayed_weights(5e-4, mask=lambda params: nn.mask(params, model.decay))
+    decay = optax.add_decayed_weights(5e-4, mask=lambda params: nn.mask_params(params, model.decay))
     return optax.chain(decay, optax.adam(model.rate))
 
 
@@ -133,16 +133,16 @@ def plan(options: Options, model: Model = GCN):
     shape = jax.ShapeDtypeStruct
     ends = shape((EDGES,), jnp.int32)
     nodes = shape((NODES, 1433), jnp.float32)
-    graph = nn.Graph(nodes, (), ends, ends, (), shape((8, 2), jnp.int32))
+    graph = nn.graph.Graph(nodes, (), ends, ends, (), shape((8, 2), jnp.int32))
     y, weight = shape((NODES,), jnp.int32), shape((NODES,), jnp.float32)
-    train = nn.training.start(model.net, descent(model), jax.random.key(options.seed), graph)
+    train = nn.training.init_train(model.net, descent(model), jax.random.key(options.seed), graph)
     step = nn.training.step(loss_of(model), descent(model))
     return step, train, Batch(graph, shape((WORDS, 2), jnp.int32), y, weight)
 
 
 def batches(articles: data.Citations) -> dict[str, Batch]:
     """All articles, those of one part weighing."""
-    graph = nn.batch_graphs([articles.graph], nodes=NODES, edges=EDGES, count=8)
+    graph = nn.graph.batch_graphs([articles.graph], nodes=NODES, edges=EDGES, count=8)
     words = np.argwhere(graph.nodes).astype(np.int32)
     y = np.zeros(NODES, np.int32)
     y[: len(articles.y)] = articles.y
@@ -174,7 +174,7 @@ def learned(options: Options, model: Model, parts: dict[str, Batch]):
         key = jax.random.fold_in(jax.random.key(options.seed), i)
         end = nn.training.fit(
             once,
-            nn.training.start(model.net, descent(model), key, parts["train"].graph),
+            nn.training.init_train(model.net, descent(model), key, parts["train"].graph),
             np.zeros((1,), np.float32),  # there is but one batch
             batch_size=1,
             steps=steps,
@@ -201,9 +201,15 @@ def by_words(articles: data.Citations) -> float:
     return score(best, articles.test)
 
 
-def sides(options: Options, graph: nn.Graph, y: np.ndarray) -> tuple[np.ndarray, list]:
+def sides(options: Options, graph: nn.graph.Graph, y: np.ndarray) -> tuple[np.ndarray, list]:
     """How surely each member is of the president's side, by all nets, and their history."""
-    net = nn.serial(nn.gcn(16), nn.nodewise(jnp.tanh), nn.gcn(16), nn.nodewise(jnp.tanh), nn.gcn(2))
+    net = nn.serial(
+        nn.graph.gcn(16),
+        nn.graph.nodewise(jnp.tanh),
+        nn.graph.gcn(16),
+        nn.graph.nodewise(jnp.tanh),
+        nn.graph.gcn(2),
+    )
     nets = nn.ensemble(net, 20 if options.quick else CLUB_NETS)
     leaders = jnp.array(CLUB_LEADERS)
 
@@ -218,7 +224,7 @@ def sides(options: Options, graph: nn.Graph, y: np.ndarray) -> tuple[np.ndarray,
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(
         lambda train, _: step(train, club),
-        nn.training.start(nets, optimizer, jax.random.key(options.seed), club),
+        nn.training.init_train(nets, optimizer, jax.random.key(options.seed), club),
         np.zeros((1,), np.float32),
         batch_size=1,
         steps=50 if options.quick else CLUB_STEPS,
@@ -246,7 +252,7 @@ def run(options: Options) -> Result:
         baseline="logistic regression on the words alone",
         baseline_value=by_words(articles),
         steps=int(found["gat"][2][-1]["step"]),
-        parameters=nn.size(found["gat"][1]),
+        parameters=nn.count_params(found["gat"][1]),
         metrics={f"{title}_deviation": float(each.std()) for title, each in accuracy.items()},
         history=found["gat"][2],
         pictures={
@@ -267,7 +273,7 @@ def run(options: Options) -> Result:
 # Pictures
 
 
-def draw_club(club: nn.Graph, y: np.ndarray, beliefs: np.ndarray) -> Figure:
+def draw_club(club: nn.graph.Graph, y: np.ndarray, beliefs: np.ndarray) -> Figure:
     """The club, its members coloured by where the nets see them, ringed where they are wrong."""
     networkx = need("networkx")
     friends = networkx.Graph(zip(club.senders.tolist(), club.receivers.tolist(), strict=True))
@@ -310,7 +316,9 @@ def draw_club(club: nn.Graph, y: np.ndarray, beliefs: np.ndarray) -> Figure:
     return figure
 
 
-def draw_articles(articles: data.Citations, found: dict, graph: nn.Graph, plane: Any) -> Figure:
+def draw_articles(
+    articles: data.Citations, found: dict, graph: nn.graph.Graph, plane: Any
+) -> Figure:
     """The test articles by what is between the two layers of each network, in a plane."""
     method = type(plane).__name__
     figure = Figure(figsize=(15, 7), layout="constrained")

@@ -30,8 +30,8 @@ FASTER, SOONER = 20, 1  # times as fast once compiled, and with the time to comp
 RATE, RADIUS, SEEDS, EPOCHS = 0.5, 1.5, 10, 10
 BATCHES = 200  # passes; with 50 of irises, compiling takes longer than all that MiniSom does
 PASSES = 50  # of the maps in the pictures
-grid = nn.Grid(10, 10)
-hexagons = nn.Grid(14, 14, hexagonal=True)
+grid = nn.som.Grid(10, 10)
+hexagons = nn.som.Grid(14, 14, hexagonal=True)
 
 
 def irises() -> tuple[np.ndarray, np.ndarray]:
@@ -46,28 +46,30 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return (x / 16).astype(np.float32), y
 
 
-def maps(net: nn.Layer, x: jax.Array, of: nn.Grid) -> Any:
+def maps(net: nn.Layer, x: jax.Array, of: nn.som.Grid) -> Any:
     """The state of a map before it learns, on the principal plane of x."""
     _, state = net.init(jax.random.key(0), x)
-    return state | {"weights": nn.map_of_pca(x, of)}
+    return state | {"weights": nn.som.map_of_pca(x, of)}
 
 
 @jax.jit
-def step(train: nn.training.Train, batch: jax.Array) -> tuple[nn.training.Train, dict]:
+def step(train: nn.training.TrainState, batch: jax.Array) -> tuple[nn.training.TrainState, dict]:
     """One step of batch training: the map learns in its state."""
     found, state = hexagonal.apply((), train.state, batch, train=True)
     train = train._replace(state=state, step=train.step + 1)
     return train, {"distance": found.distance.mean()}
 
 
-hexagonal = nn.som(hexagons, PASSES, radius=5.0, radius_decay=nn.exponential_decay)
+hexagonal = nn.som.self_organizing_map(
+    hexagons, PASSES, radius=5.0, radius_decay=nn.som.exponential_decay
+)
 
 
 def plan(options: Options):
     x = jnp.zeros((8, 64))
     _, state = hexagonal.init(jax.random.key(options.seed), x)
     key = jax.random.key(options.seed)
-    return step, nn.training.Train((), state, (), jnp.int32(0), key), x
+    return step, nn.training.TrainState((), state, (), jnp.int32(0), key), x
 
 
 def begun(x: np.ndarray, seed: int) -> MiniSom:
@@ -79,8 +81,8 @@ def begun(x: np.ndarray, seed: int) -> MiniSom:
 def errors(weights: jax.Array, x: np.ndarray) -> tuple[float, float]:
     """The quantization and the topographic error."""
     rows = jnp.asarray(x)
-    quantized = nn.quantization_error(weights, rows)
-    return float(quantized), float(nn.topographic_error(grid, weights, rows))
+    quantized = nn.som.quantization_error(weights, rows)
+    return float(quantized), float(nn.som.topographic_error(grid, weights, rows))
 
 
 def of_peer(peer: MiniSom, x: np.ndarray) -> tuple[float, float]:
@@ -91,7 +93,7 @@ def online(x: np.ndarray, options: Options) -> tuple[np.ndarray, np.ndarray]:
     """The mean errors of ours and MiniSom's over SEEDS orders of the rows, one row at a time."""
     seeds = 2 if options.quick else SEEDS
     total = (1 if options.quick else EPOCHS) * len(x)
-    net = nn.som(grid, total, online=True, rate=RATE, radius=RADIUS)
+    net = nn.som.self_organizing_map(grid, total, online=True, rate=RATE, radius=RADIUS)
     start = maps(net, jnp.asarray(x), grid)
     learn = jax.jit(lambda rows: net.apply((), start, rows, train=True)[1]["weights"])
     ours, theirs = [], []
@@ -110,10 +112,10 @@ def batch(x: np.ndarray, options: Options) -> tuple[np.ndarray, np.ndarray, floa
     Compiled already, and with the time that this takes.
     """
     passes = 5 if options.quick else BATCHES
-    net, rows = nn.som(grid, passes, rate=RATE, radius=RADIUS), jnp.asarray(x)
+    net, rows = nn.som.self_organizing_map(grid, passes, rate=RATE, radius=RADIUS), jnp.asarray(x)
     start = maps(net, rows, grid)
-    first, state = timed(lambda: jax.block_until_ready(nn.organize(net, start, rows, passes)))
-    again, _ = timed(lambda: jax.block_until_ready(nn.organize(net, start, rows, passes)), 5)
+    first, state = timed(lambda: jax.block_until_ready(nn.som.train_som(net, start, rows, passes)))
+    again, _ = timed(lambda: jax.block_until_ready(nn.som.train_som(net, start, rows, passes)), 5)
     peer = begun(x, 0)
     seconds, _ = timed(partial(peer.train_batch_offline, x.astype(float), passes))
     ours, theirs = errors(state["weights"], x), of_peer(peer, x)
@@ -153,13 +155,13 @@ def run(options: Options) -> Result:
         checks.append(Check(f"{name}_times_as_fast_with_compiling", soon, SOONER))
     x, names = digits()
     state, history = organized(x, options)
-    clusters = nn.kmeans(jax.random.key(options.seed), state["weights"], 10).index
-    index = nn.winners(state["weights"], jnp.asarray(x)).index
+    clusters = nn.rbf.kmeans(jax.random.key(options.seed), state["weights"], 10).index
+    index = nn.som.best_matching_units(state["weights"], jnp.asarray(x)).index
     metrics["digits_rand_index"] = adjusted_rand_score(names, np.asarray(clusters[index]))
     flowers, species = irises()
     rows = jnp.asarray(flowers)
-    small = nn.som(grid, PASSES, radius=3.0)
-    iris = nn.organize(small, maps(small, rows, grid), rows, PASSES)["weights"]
+    small = nn.som.self_organizing_map(grid, PASSES, radius=3.0)
+    iris = nn.som.train_som(small, maps(small, rows, grid), rows, PASSES)["weights"]
     return Result(
         checks=tuple(Check(c.metric, float(c.value), *c[2:]) for c in checks),
         baseline="MiniSom's quantization error over itself",
@@ -180,8 +182,8 @@ def organized(x: np.ndarray, options: Options) -> tuple[Any, list[dict[str, floa
     rows, history = jnp.asarray(x), []
     state = maps(hexagonal, rows, hexagons)
     for done in range(0, PASSES, 10):
-        state = nn.organize(hexagonal, state, rows, 10)
-        error = float(nn.quantization_error(state["weights"], rows))
+        state = nn.som.train_som(hexagonal, state, rows, 10)
+        error = float(nn.som.quantization_error(state["weights"], rows))
         history.append({"step": done + 10, "quantization_error": error})
     return state, history
 
@@ -195,16 +197,18 @@ def draw_iris(weights: jax.Array, x: np.ndarray, species: np.ndarray) -> Figure:
     figure.suptitle("150 irises on a map of 10 x 10 units", fontsize=15)
     left, right = figure.subfigures(1, 2, squeeze=False)[0]
     axes = left.subplots()
-    image = axes.imshow(nn.u_matrix(grid, weights), cmap="gray_r", origin="lower")
+    image = axes.imshow(nn.som.u_matrix(grid, weights), cmap="gray_r", origin="lower")
     left.colorbar(image, ax=axes, label="mean distance to neighbours (deviations)", shrink=0.8)
-    place = np.divmod(np.asarray(nn.winners(weights, jnp.asarray(x)).index), grid.columns)
+    place = np.divmod(
+        np.asarray(nn.som.best_matching_units(weights, jnp.asarray(x)).index), grid.columns
+    )
     spread = np.random.default_rng(0).uniform(-0.3, 0.3, (2, len(x)))
     for label, name in enumerate(("setosa", "versicolor", "virginica")):
         of = species == label
         axes.scatter(place[1][of] + spread[1][of], place[0][of] + spread[0][of], s=12, label=name)
     axes.set(title="U-matrix: dark is a border", xlabel="column of units", ylabel="row of units")
     axes.legend(loc="upper right")
-    planes = np.asarray(nn.component_planes(grid, weights))
+    planes = np.asarray(nn.som.component_planes(grid, weights))
     titles = ("sepal length", "sepal width", "petal length", "petal width")
     for axes, plane, title in zip(right.subplots(2, 2).flat, planes, titles, strict=True):
         image = axes.imshow(plane, cmap="viridis", origin="lower")
@@ -220,15 +224,15 @@ def draw_digits(
     figure = Figure(figsize=(15, 5.6), layout="constrained")
     figure.suptitle("1797 digits on a hexagonal map of 14 x 14 units", fontsize=15)
     looks, borders, found = figure.subplots(1, 3)
-    place = nn.positions(hexagons)
+    place = nn.som.unit_positions(hexagons)
     for unit, (x, y) in enumerate(place):
         picture = np.asarray(weights[unit]).reshape(8, 8)
         extent = (x - 0.42, x + 0.42, y - 0.42, y + 0.42)
         looks.imshow(picture, cmap="gray_r", extent=extent, vmin=0, vmax=1)
     looks.set_title("What each unit looks like")
-    labels = np.asarray(nn.unit_labels(hexagons, index, jnp.asarray(names), 10))
-    hits = np.asarray(nn.hit_map(hexagons, index)).ravel()
-    heights = np.asarray(nn.u_matrix(hexagons, weights)).ravel()
+    labels = np.asarray(nn.som.unit_labels(hexagons, index, jnp.asarray(names), 10))
+    hits = np.asarray(nn.som.hit_map(hexagons, index)).ravel()
+    heights = np.asarray(nn.som.u_matrix(hexagons, weights)).ravel()
     shades = (heights - heights.min()) / (heights.max() - heights.min())
     cells(borders, place, [str(1 - 0.8 * shade) for shade in shades])
     cells(found, place, [f"C{cluster}" for cluster in clusters])

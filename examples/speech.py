@@ -105,7 +105,7 @@ def begin(options: Options, net: nn.Layer, steps: int):
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=1e-2))
     x = jax.ShapeDtypeStruct((ROWS, 1 + (SAMPLES - WINDOW) // HOP, MELS), jnp.float32)
     lengths = jax.ShapeDtypeStruct((ROWS,), jnp.int32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), (x, lengths))
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), (x, lengths))
     return nn.training.step(losses(net), optimizer), train, steps
 
 
@@ -120,7 +120,7 @@ def few(options: Options) -> int | None:
     return QUICK_ROWS if options.quick else None
 
 
-def learned(begun, held: Recordings) -> nn.training.Fit:
+def learned(begun, held: Recordings) -> nn.training.FitResult:
     step, train, steps = begun
     every = min(50, steps // 4)
     return nn.training.fit(step, train, held, steps=steps, batch_size=ROWS * MOST, every=every)
@@ -137,9 +137,9 @@ def run(options: Options) -> Result:
     end = learned(begun, known)
     guesses = alone(end.train.params, tests)
     logits, steps = heard(net, end.train.params, said)
-    beam = np.asarray(jax.jit(nn.ctc_beam)(logits, steps)[0][:, 0])
+    beam = np.asarray(jax.jit(nn.ctc.beam_search)(logits, steps)[0][:, 0])
     wrong = errors(beam, said)
-    paths = np.asarray(jax.jit(nn.ctc_align)(logits, said.labels, steps)[0])
+    paths = np.asarray(jax.jit(nn.ctc.align)(logits, said.labels, steps)[0])
     machine = SVC(C=10).fit(stretched(known), known.digits)
     # What a quick run does beside it shall not be compiled anew.
     others = held_out(options, begun if options.quick else begin(options, net, ASIDE), spoken)
@@ -152,9 +152,9 @@ def run(options: Options) -> Result:
         baseline="support vector machine on spectrograms stretched to one length",
         baseline_value=float(machine.score(stretched(tests), tests.digits)),
         steps=int(end.train.step),
-        parameters=nn.size(end.train.params),
+        parameters=nn.count_params(end.train.params),
         metrics={
-            "greedy_digit_error_rate": errors(nn.ctc_greedy(logits, steps), said).sum() / digits,
+            "greedy_digit_error_rate": errors(nn.ctc.greedy(logits, steps), said).sum() / digits,
             "strings_right": float((wrong == 0).mean()),
             "aligned": aligned(paths, said),
             "held_out_accuracy": float(np.mean([own for own, _ in others.values()])),
@@ -191,7 +191,7 @@ def streamed(options: Options, known: Recordings, said: Strings) -> dict[str, fl
     """What a net hears that runs forwards alone, and how far it is from itself served by steps."""
     params = learned(begin(options, net_forwards, ASIDE), known).train.params
     logits, steps = heard(net_forwards, params, said)
-    wrong = errors(nn.ctc_greedy(logits, steps), said)
+    wrong = errors(nn.ctc.greedy(logits, steps), said)
     stepwise = served(params, spectra(said)[:PART])
     counts = nn.length_mask(steps[:PART], logits.shape[1])[..., None]
     apart = jnp.where(counts, jnp.abs(stepwise - logits[:PART]), 0)
@@ -269,7 +269,7 @@ def stretched(held: Recordings) -> np.ndarray:
 
 def errors(guess, said: Strings) -> np.ndarray:
     """Digits to insert, to delete or to exchange in each row."""
-    return np.asarray(nn.edit_distance(jnp.asarray(guess), jnp.asarray(said.labels)))
+    return np.asarray(nn.ctc.edit_distance(jnp.asarray(guess), jnp.asarray(said.labels)))
 
 
 def aligned(paths: np.ndarray, said: Strings) -> float:

@@ -43,15 +43,19 @@ MOVES = np.array([(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), 
 WAY_BATCH, WAY_STEPS, QUICK_WAY_STEPS, WAY_DECAY, WAY_RATE = 64, 800, 4, 0.7, 3e-3
 
 he = jax.nn.initializers.he_normal()
-neuron, readout = partial(nn.lif, DECAY), partial(nn.leaky_integrator, DECAY)
-dense = nn.unroll(nn.spiking_mlp(256, 10, steps=TIME, neuron=neuron, readout=readout, w_init=he))
+neuron, readout = partial(nn.spiking.lif, DECAY), partial(nn.spiking.leaky_integrator, DECAY)
+dense = nn.unroll(
+    nn.spiking.spiking_mlp(256, 10, steps=TIME, neuron=neuron, readout=readout, w_init=he)
+)
 conv = nn.unroll(
-    nn.spiking_cnn(
+    nn.spiking.spiking_cnn(
         *(10, 16, 32), steps=CONV_TIME, kernel_size=5, neuron=neuron, readout=readout, w_init=he
     )
 )
 ways = nn.unroll(
-    nn.spiking_cnn(len(WAYS), 16, 32, kernel_size=5, neuron=partial(nn.lif, WAY_DECAY), w_init=he)
+    nn.spiking.spiking_cnn(
+        len(WAYS), 16, 32, kernel_size=5, neuron=partial(nn.spiking.lif, WAY_DECAY), w_init=he
+    )
 )
 
 
@@ -65,11 +69,11 @@ def spiking_loss(net, penalty: float = PENALTY):
         x, labels = batch
         y, state = net.apply(params, state, x, key=key, train=train)
         metrics = {
-            "entropy": jnp.mean(nn.membrane_loss(y.output, labels)),
+            "entropy": jnp.mean(nn.spiking.membrane_loss(y.output, labels)),
             "accuracy": nn.accuracy(y.output.mean(axis=1), labels),
-            "spike_rate": nn.spike_rate(y.spikes),
+            "spike_rate": nn.spiking.spike_rate(y.spikes),
         }
-        return metrics["entropy"] + penalty * nn.spike_penalty(y.spikes), (state, metrics)
+        return metrics["entropy"] + penalty * nn.spiking.spike_penalty(y.spikes), (state, metrics)
 
     return loss
 
@@ -90,7 +94,7 @@ def digits_loss(net, flat: bool, penalty: float = PENALTY):
 
 def begin(net, loss, rate: float, steps: int, key: jax.Array, x):
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
-    return nn.training.step(loss, optimizer), nn.training.start(net, optimizer, key, x)
+    return nn.training.step(loss, optimizer), nn.training.init_train(net, optimizer, key, x)
 
 
 def length(options: Options) -> int:
@@ -105,7 +109,7 @@ def plan(options: Options):
     return *begin(dense, loss, RATE, length(options), key, row), (x, labels)
 
 
-def learn_conv(options: Options, x: np.ndarray, y: np.ndarray) -> nn.training.Train:
+def learn_conv(options: Options, x: np.ndarray, y: np.ndarray) -> nn.training.TrainState:
     steps = QUICK_CONV_STEPS if options.quick else CONV_STEPS
     key = jax.random.fold_in(jax.random.key(options.seed), 1)
     step, train = begin(
@@ -136,28 +140,28 @@ def sparser(options: Options, digits: data.Split, test: tuple) -> list[tuple[flo
     return found
 
 
-def rounded(loss, train: nn.training.Train, test: tuple) -> list[float]:
+def rounded(loss, train: nn.training.TrainState, test: tuple) -> list[float]:
     """The accuracy with weights of each of BITS."""
     found = []
     for bits in BITS:
-        params = nn.dequantize(nn.quantize(train.params, bits))
+        params = nn.spiking.dequantize(nn.spiking.quantize(train.params, bits))
         less = train._replace(params=params)
         found.append(nn.training.evaluate(loss, less, test, batch_size=200)["accuracy"])
     return found
 
 
-def costs(train: nn.training.Train, x: np.ndarray) -> dict[str, float]:
+def costs(train: nn.training.TrainState, x: np.ndarray) -> dict[str, float]:
     """Operations and energy of the dense net a digit, and of one with ReLUs in its place."""
     spikes = jax.jit(dense)(train.params, x).spikes[0]
     head = train.params["head"][0]
-    operations = float(nn.synaptic_operations(nn.dense(10), head, spikes).mean())
+    operations = float(nn.spiking.synaptic_operations(nn.dense(10), head, spikes).mean())
     # The first weights meet currents, once; the read-out adds and does not multiply.
     first, last = 784 * 256, 256 * 10
     return {
         "synaptic_operations": operations,
-        "microjoules": 1e6 * nn.energy(first + operations, first, kind="int8"),
-        "microjoules_read_out": 1e6 * nn.energy(operations, kind="int8"),
-        "microjoules_read_out_without_spikes": 1e6 * nn.energy(last, last, kind="int8"),
+        "microjoules": 1e6 * nn.spiking.energy(first + operations, first, kind="int8"),
+        "microjoules_read_out": 1e6 * nn.spiking.energy(operations, kind="int8"),
+        "microjoules_read_out_without_spikes": 1e6 * nn.spiking.energy(last, last, kind="int8"),
     }
 
 
@@ -184,14 +188,14 @@ def panned(key: jax.Array, light: jax.Array, rows: int) -> tuple[jax.Array, jax.
 
     every = jax.vmap(jax.vmap(frame, (None, None, None, 0)), (0, 0, 0, None))
     seen = every(begins, corner, moves, jnp.arange(WAY_TIME + 1))
-    return nn.delta_code(seen[..., None], THRESHOLD)[:, 1:], way
+    return nn.spiking.delta_code(seen[..., None], THRESHOLD)[:, 1:], way
 
 
 def logarithm(clip: np.ndarray) -> jax.Array:
     return jnp.log(jnp.asarray(clip) + 0.05)
 
 
-def learn_ways(options: Options, light: jax.Array) -> nn.training.Train:
+def learn_ways(options: Options, light: jax.Array) -> nn.training.TrainState:
     """A net that learned from the frames of `light`, through windows drawn anew at every step."""
     steps = QUICK_WAY_STEPS if options.quick else WAY_STEPS
     plain = spiking_loss(ways)
@@ -254,7 +258,7 @@ def run(options: Options) -> Result:
     few = slice(None, None, 4 if options.quick else 1)
     machine = SVC().fit(digits.x[few], digits.y[few])
     rate = max(found["spike_rate"], conv_found["spike_rate"])
-    saving = nn.nbytes(nn.quantize(end.train.params)) / nn.nbytes(end.train.params)
+    saving = nn.nbytes(nn.spiking.quantize(end.train.params)) / nn.nbytes(end.train.params)
     return Result(
         checks=(
             Check("accuracy", found["accuracy"], BAR),
@@ -264,9 +268,9 @@ def run(options: Options) -> Result:
         baseline="support vector machine with a radial kernel",
         baseline_value=float(machine.score(digits.test_x[rows], digits.test_y[rows])),
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={
-            "conv_parameters": float(nn.size(conv_train.params)),
+            "conv_parameters": float(nn.count_params(conv_train.params)),
             "dense_spike_rate": found["spike_rate"],
             "conv_spike_rate": conv_found["spike_rate"],
             "accuracy_in_8_bits": bits[0],
@@ -275,7 +279,7 @@ def run(options: Options) -> Result:
             "way_accuracy": way_found["accuracy"],
             "way_accuracy_by_counts": counted,
             "way_spike_rate": way_found["spike_rate"],
-            "event_rate": float(nn.spike_rate(events[0])),
+            "event_rate": float(nn.spiking.spike_rate(events[0])),
             **costs(end.train, digits.test_x),
         },
         history=end.history,

@@ -25,7 +25,7 @@ def draw_digits(train, net, digits: data.Split, decay: float) -> Figure:
     time = y.output.shape[1]
     first = train.params["stage0"][0]
     currents = jnp.asarray(x) @ first["w"] + first["b"]
-    looked = nn.unroll(nn.lif(decay, membrane=True))
+    looked = nn.unroll(nn.spiking.lif(decay, membrane=True))
     held = jnp.repeat(currents[:, None], time, axis=1)
     seen = jax.device_get(jax.jit(looked)((), held))
     # The neurons that spike most over these digits.

@@ -56,8 +56,8 @@ translators = nn.wire(
 critics = nn.spectral_norm(
     nn.wire(
         lambda f, x: (f.small(x[0]), f.large(x[1])),
-        small=nn.dcgan_discriminator(width=WIDTH),
-        large=nn.dcgan_discriminator(width=WIDTH),
+        small=nn.gan.dcgan_discriminator(width=WIDTH),
+        large=nn.gan.dcgan_discriminator(width=WIDTH),
     )
 )
 optimizers = optax.adam(5e-4, b1=0.5), optax.adam(5e-4, b1=0.5)
@@ -94,7 +94,7 @@ def of_critics(params, state, batch, *, key, train):
 def plan(options: Options):
     x = jax.ShapeDtypeStruct((BATCH, 28, 28, 1), jnp.float32)
     nets = translators, critics
-    begin = jax.jit(lambda key: nn.gan.start(nets, optimizers, key, (x, x), (x, x)))
+    begin = jax.jit(lambda key: nn.gan.init_train(nets, optimizers, key, (x, x), (x, x)))
     step = nn.gan.step((of_translators, of_critics), optimizers, decay=0.99)
     return step, begin(jax.random.key(options.seed)), (x, x)
 
@@ -150,7 +150,8 @@ def run(options: Options) -> Result:
         baseline="the reader on digits as they are",
         baseline_value=before,
         steps=steps,
-        parameters=nn.size(train.generator.params) + nn.size(train.discriminator.params),
+        parameters=nn.count_params(train.generator.params)
+        + nn.count_params(train.discriminator.params),
         metrics=metrics,
         history=end.history,
         pictures=pictures,

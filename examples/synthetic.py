@@ -51,7 +51,9 @@ def read(name: str) -> Table:
 def nets(table: Table) -> tuple[nn.Layer, nn.Layer]:
     generator = nn.mlp(WIDTH, WIDTH, table.rows.x.shape[1])
     critic = nn.mlp(WIDTH, WIDTH, 1, activation=jax.nn.leaky_relu)
-    return nn.conditional(generator, table.classes), nn.conditional(critic, table.classes)
+    return nn.gan.class_conditional(generator, table.classes), nn.gan.class_conditional(
+        critic, table.classes
+    )
 
 
 def penalty(critic, real, fake, key):
@@ -68,7 +70,7 @@ def begin(table: Table, options: Options):
     labels = jax.ShapeDtypeStruct((BATCH,), jnp.int32)
     z = jax.ShapeDtypeStruct((BATCH, LATENT), jnp.float32)
     key = jax.random.key(options.seed)
-    train = nn.gan.start(pair, optimizers, key, (z, labels), (x, labels))
+    train = nn.gan.init_train(pair, optimizers, key, (z, labels), (x, labels))
     losses = nn.gan.losses(pair, LATENT, nn.gan.wasserstein, penalty)
     step = nn.gan.step(losses, optimizers, critic_steps=CRITIC_STEPS)
     return pair[0], step, train, (x, labels)
@@ -119,7 +121,7 @@ def write(table: Table, options: Options) -> Written:
             "test": nearest(rows.test_x, rows.x),
         },
         end.history,
-        nn.size(train.generator.params) + nn.size(train.discriminator.params),
+        nn.count_params(train.generator.params) + nn.count_params(train.discriminator.params),
     )
 
 

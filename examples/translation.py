@@ -176,7 +176,7 @@ def plan(options: Options):
     sources = jax.ShapeDtypeStruct((batch_rows(length), length), jnp.int32)
     targets = jax.ShapeDtypeStruct((batch_rows(length), length + 1), jnp.int32)
     x = sources, jax.ShapeDtypeStruct(sources.shape, bool), sources
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), x)
     return nn.training.step(objective(net), optimizer), train, (sources, targets)
 
 

@@ -23,9 +23,11 @@ DRAWS, PARTS = 500, 50  # of the code, and how many at once
 BATCH, STEPS, QUICK_STEPS = 128, 6000, 150
 COMPONENTS, ROUNDS = 40, 30  # of the mixture, and of its fit
 
-encoder, decoder = nn.dense_coder((28, 28, 1), 2 * LATENTS, *WIDTHS, activation=jax.nn.gelu)
-net = nn.variational(encoder, decoder)
-bound = nn.variational_loss(net, LATENTS, nn.bernoulli_log_likelihood)
+encoder, decoder = nn.autoencoder.dense_coder(
+    (28, 28, 1), 2 * LATENTS, *WIDTHS, activation=jax.nn.gelu
+)
+net = nn.autoencoder.variational(encoder, decoder)
+bound = nn.autoencoder.variational_loss(net, LATENTS, nn.autoencoder.bernoulli_log_likelihood)
 
 
 def loss(params, state, batch, *, key, train):
@@ -46,7 +48,7 @@ def plan(options: Options):
     optimizer = optax.adamw(rate, weight_decay=1e-2)
     x = jax.ShapeDtypeStruct((BATCH, 28, 28, 1), jnp.float32)
     noise = jax.ShapeDtypeStruct((BATCH, 1, LATENTS), jnp.float32)
-    train = nn.training.start(net, optimizer, jax.random.key(options.seed), (x, noise))
+    train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), (x, noise))
     return nn.training.step(loss, optimizer), train, x
 
 
@@ -63,8 +65,10 @@ def bounds(params, x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     def part(key):
         noise = jax.random.normal(key, (len(x), PARTS, LATENTS))
         latent = net(params, (x, noise))
-        of_one = nn.elbo(x, latent, nn.bernoulli_log_likelihood)
-        return of_one, nn.importance_bound(x, latent, nn.bernoulli_log_likelihood)
+        of_one = nn.autoencoder.elbo(x, latent, nn.autoencoder.bernoulli_log_likelihood)
+        return of_one, nn.autoencoder.importance_bound(
+            x, latent, nn.autoencoder.bernoulli_log_likelihood
+        )
 
     of_one, weighted = jax.lax.map(part, jax.random.split(key, DRAWS // PARTS))
     # The bounds of the parts are logarithms of means, all over as many draws.
@@ -118,7 +122,7 @@ def run(options: Options) -> Result:
         baseline=f"mixture of {COMPONENTS} Bernoulli distributions",
         baseline_value=beside,
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={
             "negative_elbo": float(-of_one.mean()),
             "rate": used["rate"],

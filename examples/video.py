@@ -105,7 +105,7 @@ def plan(options: Options):
     optimizer = optax.adamw(rate, weight_decay=DECAY, mask=nn.decayed)
     x = jax.ShapeDtypeStruct((BATCH, 144, 176, PAST + 1), jnp.float32)
     past = jax.ShapeDtypeStruct((BATCH, CROP, CROP, PAST), jnp.float32)
-    train = nn.training.start(frames, optimizer, jax.random.key(options.seed), past)
+    train = nn.training.init_train(frames, optimizer, jax.random.key(options.seed), past)
     return nn.training.step(loss, optimizer), train, x
 
 
@@ -153,7 +153,7 @@ def learn_ways(options: Options, digits: data.Split):
     optimizer = optax.adamw(rate, weight_decay=DECAY, mask=nn.decayed)
     clip = jax.ShapeDtypeStruct((WAY_BATCH, TIME, SIDE, SIDE, 1), jnp.float32)
     key = jax.random.fold_in(jax.random.key(options.seed), 1)
-    train = nn.training.start(ways, optimizer, key, clip)
+    train = nn.training.init_train(ways, optimizer, key, clip)
     end = nn.training.fit(
         nn.training.step(way_loss, optimizer),
         train,
@@ -210,11 +210,11 @@ def run(options: Options) -> Result:
         baseline="repeating the last frame",
         baseline_value=float(ratios[1].mean()),
         steps=length(options),
-        parameters=nn.size(train.params),
+        parameters=nn.count_params(train.params),
         metrics={
             "psnr_gain": float((ratios[0] - ratios[1]).mean()),
             "way_accuracy_by_light": light,
-            "way_parameters": float(nn.size(way_end.train.params)),
+            "way_parameters": float(nn.count_params(way_end.train.params)),
             "way_train_loss": way_end.history[-1]["loss"],
         },
         history=end.history,
@@ -225,7 +225,7 @@ def run(options: Options) -> Result:
     )
 
 
-def believed(train: nn.training.Train, clips: jax.Array) -> np.ndarray:
+def believed(train: nn.training.TrainState, clips: jax.Array) -> np.ndarray:
     look = jax.jit(lambda clips: ways.apply(train.params, train.state, clips)[0])
     parts = [look(clips[i : i + 100]) for i in range(0, len(clips), 100)]
     return np.asarray(jax.nn.softmax(jnp.concatenate(parts)))

@@ -32,10 +32,11 @@ WORDS = {
 
 
 def check_public(namespace: dict[str, Any], names: Collection[str]) -> None:
-    """Puts in the place of each function of a namespace one that looks at its arguments first."""
+    """Makes a namespace's functions check their arguments, and `dir` list these names alone."""
     for name in names:
         if inspect.isfunction(namespace[name]):
             namespace[name] = checked(namespace[name], namespace["__name__"])
+    namespace["__dir__"] = lambda: sorted(names)
 
 
 def checked(function: Callable, module: str) -> Callable:

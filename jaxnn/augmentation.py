@@ -122,7 +122,7 @@ def shift(key: jax.Array, x: jax.Array, most: int) -> jax.Array:
     >>> nn.augmentation.shift(jax.random.key(0), jax.numpy.ones((8, 28, 28, 1)), 2).shape
     (8, 28, 28, 1)
     """
-    most = core.count(most, "shift: most", 0)
+    most = core.check_int(most, "shift: most", 0)
     return _window(key, _pictures(x, "shift"), x.shape[1:3], most, "shift")
 
 
@@ -147,8 +147,8 @@ def crop(key: jax.Array, x: jax.Array, size: int | tuple[int, ...], padding: int
     sides = size if isinstance(size, tuple | list) else (size, size)
     if len(sides) != 2:
         raise ValueError(f"crop: size is a number or (height, width), got {size!r}.")
-    sides = tuple(core.count(side, "crop: size") for side in sides)
-    padding = core.count(padding, "crop: padding", 0)
+    sides = tuple(core.check_int(side, "crop: size") for side in sides)
+    padding = core.check_int(padding, "crop: padding", 0)
     return _window(key, _pictures(x, "crop"), sides, padding, "crop")
 
 
@@ -189,11 +189,11 @@ def cutout(key: jax.Array, x: jax.Array, size: int) -> jax.Array:
     >>> bool((y == 0).any(axis=(1, 2, 3)).all())
     True
     """
-    size = core.count(size, "cutout: size")
+    size = core.check_int(size, "cutout: size")
     batch, height, width, _ = _pictures(x, "cutout").shape
     inside = []
     for axis, n in enumerate((height, width)):
-        first = jax.random.randint(core.branch(key, axis), (batch, 1), 0, n) - size // 2
+        first = jax.random.randint(core.fold_in(key, axis), (batch, 1), 0, n) - size // 2
         place = jnp.arange(n)[None]
         inside.append((place >= first) & (place < first + size))
     hidden = inside[0][:, :, None, None] & inside[1][:, None, :, None]
@@ -234,8 +234,8 @@ def mixup(key: jax.Array, x: jax.Array, y: jax.Array, alpha: float) -> tuple[jax
     if y.shape[:1] != (batch,):
         raise ValueError(f"mixup takes {batch} targets for {batch} pictures: {core.describe(y)}.")
     wide = core.param_dtype(x)
-    share = jax.random.beta(core.branch(key, 0), alpha, alpha, (batch,), wide)
-    other = jax.random.permutation(core.branch(key, 1), batch)
+    share = jax.random.beta(core.fold_in(key, 0), alpha, alpha, (batch,), wide)
+    other = jax.random.permutation(core.fold_in(key, 1), batch)
 
     def mixed(values):
         s = share.astype(values.dtype).reshape(batch, *(1,) * (values.ndim - 1))
@@ -262,7 +262,7 @@ def _window(key, x, size, padding: int, title: str) -> jax.Array:
 
 
 def _pictures(x: Any, title: str) -> jax.Array:
-    if core.features(x, title).ndim != 4:
+    if core.check_features(x, title).ndim != 4:
         raise ValueError(
             f"{title} takes pictures [batch, height, width, channels], got {core.describe(x)}: "
             "reshape them."

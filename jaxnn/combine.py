@@ -15,17 +15,17 @@ from jaxnn.core import (
     Layer,
     Net,
     Tree,
-    at,
-    branch,
+    apply_either,
     cast,
-    close,
-    count,
+    check_int,
+    check_same_spec,
     describe,
+    error_scope,
     float_dtype,
-    fresh,
+    fold_in,
+    initial_carry,
+    layer_or_cell,
     lift,
-    run,
-    same,
     signature,
     spec,
 )
@@ -53,22 +53,22 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
     >>> params[0]["w"].shape
     (5, 3, 3)
     """
-    child, n, unroll = lift(layer), count(n, "repeat: n"), count(unroll, "repeat: unroll")
+    child, n, unroll = lift(layer), check_int(n, "repeat: n"), check_int(unroll, "repeat: unroll")
     unequal = "repeat takes a layer whose output equals its input"
     fits = set()  # what x it was seen to fit: it is not run twice for that
 
     def init(key, x):
-        with at("repeat", None, child, x):
+        with error_scope("repeat", None, child, x):
             params, state = _members(child, n, key, x)
             if signature(x) not in fits:
                 first = jax.tree.map(lambda leaf: leaf[0], (params, state))
                 y = jax.eval_shape(lambda p, s, x: _once(child, p, s, x), *first, x)
-                same(spec(x), y, unequal)
+                check_same_spec(spec(x), y, unequal)
                 fits.add(signature(x))
         return params, state
 
     def carry(params, x):
-        return _apart(jax.vmap(lambda p: fresh(child, p, x), axis_size=n)(params), n)
+        return _apart(jax.vmap(lambda p: initial_carry(child, p, x), axis_size=n)(params), n)
 
     def apply(params, state, x, *, key=None, train=False):
         memory, x = x
@@ -76,14 +76,16 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
 
         def body(x, each):
             params, state, memory, i = each
-            y, memory, state = run(child, params, state, memory, x, key=branch(key, i), train=train)
-            same(x, y, unequal)
+            y, memory, state = apply_either(
+                child, params, state, memory, x, key=fold_in(key, i), train=train
+            )
+            check_same_spec(x, y, unequal)
             return y, (memory, state)
 
         cell = isinstance(child, Cell)
         if cell and (not isinstance(memory, tuple) or len(memory) != n):
             raise ValueError(f"repeat of {n} takes the carry of cell.carry(params, x), a tuple.")
-        with at("repeat", None, child, x):
+        with error_scope("repeat", None, child, x):
             if cell and jax.tree.leaves(x)[0].shape[1] == 1:
                 once, afters = jax.jit(body), []  # traced once for all
                 for before in zip(_apart((params, state), n), memory, range(n), strict=True):
@@ -96,7 +98,7 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
             y, (memory, state) = jax.lax.scan(body, x, each, unroll=min(unroll, n))
         return (_apart(memory, n) if cell else (), y), state
 
-    return close("repeat", init, carry, apply, child)
+    return layer_or_cell("repeat", init, carry, apply, child)
 
 
 def ensemble(layer: Any, n: int) -> Net:
@@ -111,27 +113,27 @@ def ensemble(layer: Any, n: int) -> Net:
     >>> net(params, jax.numpy.ones((4, 3))).shape
     (5, 4, 2)
     """
-    child, n = lift(layer), count(n, "ensemble: n")
+    child, n = lift(layer), check_int(n, "ensemble: n")
 
     def init(key, x):
-        with at("ensemble", None, child, x):
+        with error_scope("ensemble", None, child, x):
             return _members(child, n, key, x)
 
     def carry(params, x):
-        return jax.vmap(lambda p: fresh(child, p, x), axis_size=n)(params)
+        return jax.vmap(lambda p: initial_carry(child, p, x), axis_size=n)(params)
 
     def apply(params, state, x, *, key=None, train=False):
         memory, x = x
         _led("ensemble", n, params)
 
         def member(params, state, memory, i):
-            return run(child, params, state, memory, x, key=branch(key, i), train=train)
+            return apply_either(child, params, state, memory, x, key=fold_in(key, i), train=train)
 
-        with at("ensemble", None, child, x):
+        with error_scope("ensemble", None, child, x):
             y, memory, state = jax.vmap(member)(params, state, memory, jnp.arange(n))
         return (memory, y), state
 
-    return close("ensemble", init, carry, apply, child)
+    return layer_or_cell("ensemble", init, carry, apply, child)
 
 
 def remat(layer: Any, policy: Callable | None = None) -> Net:
@@ -152,12 +154,12 @@ def remat(layer: Any, policy: Callable | None = None) -> Net:
         memory, x = x
 
         def forward(params, state, memory, x, key):
-            return run(child, params, state, memory, x, key=key, train=train)
+            return apply_either(child, params, state, memory, x, key=key, train=train)
 
         y, memory, state = jax.checkpoint(forward, policy=policy)(params, state, memory, x, key)
         return (memory, y), state
 
-    return close("remat", child.init, partial(fresh, child), apply, child)
+    return layer_or_cell("remat", child.init, partial(initial_carry, child), apply, child)
 
 
 def with_dtype(layer: Any, dtype: Any) -> Net:
@@ -176,21 +178,21 @@ def with_dtype(layer: Any, dtype: Any) -> Net:
 
     def carry(params, x):
         x = jax.eval_shape(lambda x: cast(x, dtype), x)
-        return fresh(child, cast(params, dtype), x)
+        return initial_carry(child, cast(params, dtype), x)
 
     def apply(params, state, x, *, key=None, train=False):
         memory, x = x
-        y, memory, state = run(
+        y, memory, state = apply_either(
             child, cast(params, dtype), state, memory, cast(x, dtype), key=key, train=train
         )
         return (memory, cast(y, float_dtype(x))), state
 
-    return close("with_dtype", child.init, carry, apply, child)
+    return layer_or_cell("with_dtype", child.init, carry, apply, child)
 
 
 def _members(child: Layer | Cell, n: int, key, x):
     """Params and state of n members, stacked; member i has the i-th branch of the key."""
-    return jax.vmap(lambda i: child.init(branch(key, i), x))(jnp.arange(n))
+    return jax.vmap(lambda i: child.init(fold_in(key, i), x))(jnp.arange(n))
 
 
 def _apart(tree: Tree, n: int) -> tuple:
@@ -203,7 +205,7 @@ def _stacked(trees: tuple) -> Tree:
 
 
 def _once(child: Layer | Cell, params, state, x) -> Tree:
-    return run(child, params, state, fresh(child, params, x), x)[0]
+    return apply_either(child, params, state, initial_carry(child, params, x), x)[0]
 
 
 def _led(kind: str, n: int, params: Tree) -> None:

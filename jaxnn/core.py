@@ -46,8 +46,8 @@ class Layer:
 
     def __call__(self, params: Tree, x: Tree, *, key: jax.Array | None = None, train: bool = False):
         """The output of a net without state; raises ValueError where state would be lost."""
-        y, state = self.apply(params, (), x, key=key, train=flag(train))
-        if not empty(state):
+        y, state = self.apply(params, (), x, key=key, train=check_train(train))
+        if not is_stateless(state):
             raise ValueError(
                 f"{name(self)} returned state, which a call would lose: use "
                 "net.apply(params, state, x), which returns (y, state)."
@@ -86,7 +86,7 @@ else:
     Net = Layer | Cell  # a cell where a child remembers
 
 
-def run(layer: Layer | Cell, params, state, carry, x, *, key=None, train=False):
+def apply_either(layer: Layer | Cell, params, state, carry, x, *, key=None, train=False):
     """(y, carry, state) of a layer and a cell alike; the carry of a layer is `()`."""
     if isinstance(layer, Cell):
         (carry, y), state = layer.apply(params, state, (carry, x), key=key, train=train)
@@ -95,7 +95,7 @@ def run(layer: Layer | Cell, params, state, carry, x, *, key=None, train=False):
     return y, (), state
 
 
-def fresh(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
+def initial_carry(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
     """The carry before the first step; `()` for a layer."""
     return layer.carry(params, x) if isinstance(layer, Cell) else ()
 
@@ -161,7 +161,7 @@ def takes_mask(title: str, net: Net) -> Net:
     return Layer(titled(title, net.init), net.apply, title)
 
 
-def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
+def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
     """A cell where a child is one; else the same functions as a layer, without the carry.
 
     `apply` is written in a cell's form, so that a combinator is written once.
@@ -171,7 +171,7 @@ def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
         return init(key, x)
 
     def forward(params, state, x, *, key=None, train=False):
-        (_, y), state = apply(params, state, ((), x), key=key, train=flag(train))
+        (_, y), state = apply(params, state, ((), x), key=key, train=check_train(train))
         return y, state
 
     if any(isinstance(child, Cell) for child in children):
@@ -184,14 +184,14 @@ def close(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
 # State and keys
 
 
-def empty(state: Tree) -> bool:
+def is_stateless(state: Tree) -> bool:
     """Whether there is no state: `()`, whatever else has no leaves is the layer's own."""
     return isinstance(state, tuple) and len(state) == 0
 
 
-def required(state: Tree, title: str) -> Tree:
+def require_state(state: Tree, title: str) -> Tree:
     """The state of a layer that needs one; raises ValueError where it was left out."""
-    if empty(state):
+    if is_stateless(state):
         raise ValueError(
             f"{title} keeps state and got none: use net.apply(params, state, x) with the state "
             "that net.init returned."
@@ -199,7 +199,7 @@ def required(state: Tree, title: str) -> Tree:
     return state
 
 
-def flag(train: Any) -> bool:
+def check_train(train: Any) -> bool:
     """`train`, which must be a Python bool; raises TypeError where it is traced."""
     if not isinstance(train, bool):
         raise TypeError(
@@ -209,12 +209,12 @@ def flag(train: Any) -> bool:
     return train
 
 
-def branch(key: jax.Array | None, index: Any) -> Any:
+def fold_in(key: jax.Array | None, index: Any) -> Any:
     """The key of child `index`; no key stays no key."""
     return None if key is None else jax.random.fold_in(key, index)
 
 
-def drawn(key: jax.Array | None, title: str) -> jax.Array:
+def require_key(key: jax.Array | None, title: str) -> jax.Array:
     """The key of a layer that draws; raises ValueError where it is missing."""
     if key is None:
         raise ValueError(f"{title} draws at random under train=True: pass key=jax.random.key(...).")
@@ -288,12 +288,12 @@ def at_least_float32(tree: Tree) -> Tree:
     return cast(tree, jnp.float64 if wide else jnp.float32)
 
 
-def features(x: Any, title: str) -> Any:
+def check_features(x: Any, title: str) -> Any:
     """x, which must hold floats with a feature axis; raises TypeError where it does not."""
     if "nodes" in getattr(type(x), "_fields", ()):
         raise TypeError(
             f"{title} takes arrays, got a {type(x).__name__}: act on its nodes with "
-            f"nn.nodewise({title}(...))."
+            f"nn.graph.nodewise({title}(...))."
         )
     if not floating(x):
         bytes_ = getattr(x, "dtype", None) == jnp.uint8
@@ -307,7 +307,7 @@ def features(x: Any, title: str) -> Any:
     return x
 
 
-def weights(params: Tree, x: Any, title: str, *names: str) -> list:
+def unpack_params(params: Tree, x: Any, title: str, *names: str) -> list:
     """The named params in x's dtype; raises ValueError where they are another layer's."""
     if not isinstance(params, dict) or set(params) != set(names):
         held = sorted(params) if isinstance(params, dict) else type(params).__name__
@@ -317,7 +317,7 @@ def weights(params: Tree, x: Any, title: str, *names: str) -> list:
     return [cast(params[each], x.dtype) for each in names]
 
 
-def count(value: Any, what: str, least: int = 1) -> int:
+def check_int(value: Any, what: str, least: int = 1) -> int:
     """A whole number given to a factory; raises ValueError where it is none or too small."""
     if jax.export.is_symbolic_dim(value):
         return value  # pyright: ignore (a size that an exported program is told later)
@@ -328,7 +328,7 @@ def count(value: Any, what: str, least: int = 1) -> int:
     return int(value)
 
 
-def same(x: Tree, y: Tree, what: str) -> None:
+def check_same_spec(x: Tree, y: Tree, what: str) -> None:
     """Raises ValueError unless x and y agree in structure, shapes and dtypes: no broadcasting."""
     if jax.tree.structure(x) != jax.tree.structure(y) or any(
         jnp.shape(a) != jnp.shape(b) or jnp.result_type(a) != jnp.result_type(b)
@@ -338,7 +338,7 @@ def same(x: Tree, y: Tree, what: str) -> None:
 
 
 @contextmanager
-def at(place: str, scope: str | None, layer: Layer | Cell, x: Tree) -> Iterator[None]:
+def error_scope(place: str, scope: str | None, layer: Layer | Cell, x: Tree) -> Iterator[None]:
     """Runs a child under its name: in profiles and jaxprs, and as a note on what goes wrong."""
     try:
         with jax.named_scope(scope) if scope else nullcontext():

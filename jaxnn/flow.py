@@ -21,17 +21,17 @@ from jaxnn.core import (
     Layer,
     Net,
     Tree,
-    at,
-    branch,
-    close,
+    apply_either,
+    check_same_spec,
+    check_train,
     describe,
-    empty,
-    flag,
-    fresh,
+    error_scope,
+    fold_in,
+    initial_carry,
+    is_stateless,
+    layer_or_cell,
     lift,
     name,
-    run,
-    same,
     signature,
     spec,
     traced,
@@ -122,7 +122,7 @@ def add(branches: Any) -> Tree:
     first, *rest = _values(branches, "add")
     total = first
     for each in rest:
-        same(first, each, "add takes branches of one shape and dtype")
+        check_same_spec(first, each, "add takes branches of one shape and dtype")
         total = jax.tree.map(jnp.add, total, each)
     return total
 
@@ -136,7 +136,9 @@ def concatenate(branches: Any) -> jax.Array:
     """
     values = _values(branches, "concatenate")
     for each in values[1:]:
-        same(values[0][..., :1], each[..., :1], "concatenate takes branches of one batch and dtype")
+        check_same_spec(
+            values[0][..., :1], each[..., :1], "concatenate takes branches of one batch and dtype"
+        )
     return jnp.concatenate(values, axis=-1)
 
 
@@ -189,15 +191,17 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
 
         def call(child, x):
             layer = children[child]
-            with at(place(child), str(child), layer, x):
+            with error_scope(place(child), str(child), layer, x):
                 if child not in seen:
                     seen[child] = spec(x)
                     if get_opaque_trace_state() != level:
                         inner.add(child)
-                    made, state[child] = layer.init(branch(key, order[child]), x)
+                    made, state[child] = layer.init(fold_in(key, order[child]), x)
                     params[child] = made if given is None else given[child]
-                    memory[child] = fresh(layer, params[child], x)
-                    if child in inner and not (empty(state[child]) and empty(memory[child])):
+                    memory[child] = initial_carry(layer, params[child], x)
+                    if child in inner and not (
+                        is_stateless(state[child]) and is_stateless(memory[child])
+                    ):
                         raise ValueError(NESTED)
                 return _stand_in(layer, params[child], state[child], memory[child], x)
 
@@ -232,8 +236,8 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
                 return _pack(params), _collapse(state)
         params, state = {}, {}
         for child, seen in inputs(key, x).items():
-            with at(place(child), str(child), children[child], seen):
-                made = children[child].init(branch(key, order[child]), seen)
+            with error_scope(place(child), str(child), children[child], seen):
+                made = children[child].init(fold_in(key, order[child]), seen)
             params[child], state[child] = made
         return _pack(params), _collapse(state)
 
@@ -246,35 +250,37 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
             (_, _, memory, known[shapes]), _ = walk(key, x, params)
             return _collapse(memory)
         seen = inputs(key, x, params)
-        return _collapse({c: fresh(children[c], params[c], seen[c]) for c in children})
+        return _collapse({c: initial_carry(children[c], params[c], seen[c]) for c in children})
 
     def apply(params, state, x, *, key=None, train=False):
         memory, x = x
-        flag(train)
+        check_train(train)
         _fits(kind, params, children)
-        states = {child: () if empty(state) else state[child] for child in children}
-        memories = {child: () if empty(memory) else memory[child] for child in children}
+        states = {child: () if is_stateless(state) else state[child] for child in children}
+        memories = {child: () if is_stateless(memory) else memory[child] for child in children}
         times = dict.fromkeys(children, 0)
         level = get_opaque_trace_state()
 
         def call(child, x):
             layer, before = children[child], times[child]
             times[child] += 1
-            mine = branch(key, order[child])
-            with at(place(child, before), f"{child}:{before}" if before else str(child), layer, x):
-                y, memories[child], after = run(
+            mine = fold_in(key, order[child])
+            with error_scope(
+                place(child, before), f"{child}:{before}" if before else str(child), layer, x
+            ):
+                y, memories[child], after = apply_either(
                     layer,
                     params[child],
                     states[child],
                     memories[child],
                     x,
-                    key=branch(mine, before) if before else mine,
+                    key=fold_in(mine, before) if before else mine,
                     train=train,
                 )
                 remembers = isinstance(layer, Cell)
                 if remembers and before:
                     raise ValueError("a cell has one memory: call it once, or use two cells.")
-                if (remembers or not empty(after)) and get_opaque_trace_state() != level:
+                if (remembers or not is_stateless(after)) and get_opaque_trace_state() != level:
                     raise ValueError(NESTED)
                 states[child] = after
                 return _mark(name(layer), y)
@@ -282,13 +288,13 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
         y = function(call, x)
         return (_collapse(memories), y), _collapse(states)
 
-    return close(kind, init, carry, apply, *children.values())
+    return layer_or_cell(kind, init, carry, apply, *children.values())
 
 
 def _stand_in(layer: Layer | Cell, params: Tree, state: Tree, carry: Tree, x: Tree) -> Tree:
     """Zeros in the shapes and dtypes of the output: nothing is computed, and little is traced."""
     made = spec((params, state, carry, x))  # without the batch of a vmap around `init`
-    y = jax.eval_shape(lambda *made: run(layer, *made)[0], *made)
+    y = jax.eval_shape(lambda *made: apply_either(layer, *made)[0], *made)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), y)
 
 
@@ -314,7 +320,7 @@ def _pack(by_child: dict) -> Tree:
 
 
 def _collapse(by_child: dict) -> Tree:
-    return () if all(empty(each) for each in by_child.values()) else _pack(by_child)
+    return () if all(is_stateless(each) for each in by_child.values()) else _pack(by_child)
 
 
 def _values(branches: Any, title: str) -> list:

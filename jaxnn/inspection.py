@@ -8,7 +8,7 @@ import jax
 from jax.extend import core as jex
 
 from jaxnn.checks import check_example
-from jaxnn.core import Cell, Layer, Tree, describe, fresh, run, spec
+from jaxnn.core import Cell, Layer, Tree, apply_either, describe, initial_carry, spec
 from jaxnn.flow import MARK
 from jaxnn.tree import path_of
 
@@ -41,7 +41,9 @@ def taps(
     """
 
     def forward(params, state, x, key):
-        return run(net, params, state, fresh(net, params, x), x, key=key, train=train)[0]
+        return apply_either(
+            net, params, state, initial_carry(net, params, x), x, key=key, train=train
+        )[0]
 
     inputs = (params, state, x, key)
     jaxpr = jax.make_jaxpr(forward)(*inputs)
@@ -50,7 +52,7 @@ def taps(
     return found
 
 
-class Row(NamedTuple):
+class LayerSummary(NamedTuple):
     """A line of a summary: a child, or the whole net under the path "".
 
     macs: multiply-adds of matmuls and convolutions in one forward pass of the example.
@@ -64,18 +66,18 @@ class Row(NamedTuple):
     macs: int
 
 
-def rows(net: Layer | Cell, x: Tree) -> list[Row]:
+def summary_rows(net: Layer | Cell, x: Tree) -> list[LayerSummary]:
     """The lines of `summary` as data, the whole net last.
 
     >>> import jax, jaxnn as nn
-    >>> [(row.path, row.macs) for row in nn.rows(nn.mlp(8, 2), jax.numpy.ones((4, 3)))]
+    >>> [(row.path, row.macs) for row in nn.summary_rows(nn.mlp(8, 2), jax.numpy.ones((4, 3)))]
     [('0', 96), ('1', 0), ('2', 64), ('', 160)]
     """
     check_example(x, "rows")
     params, state = jax.eval_shape(net.init, jax.random.key(0), x)
 
     def forward(params, state, x):
-        return run(net, params, state, fresh(net, params, x), x)[0]
+        return apply_either(net, params, state, initial_carry(net, params, x), x)[0]
 
     jaxpr, y = jax.make_jaxpr(forward, return_shape=True)(params, state, spec(x))
     outputs: dict[str, tuple[str, str]] = {}
@@ -97,7 +99,7 @@ def rows(net: Layer | Cell, x: Tree) -> list[Row]:
         # A second call has no params of its own, and a leaf of an output is its child's.
         base = path.split("[")[0]
         cost = sum(count for where, count in macs.items() if _within(where, base))
-        return Row(path, kind, output, size(params, base), size(state, base), cost)
+        return LayerSummary(path, kind, output, size(params, base), size(state, base), cost)
 
     lines = [row(path, kind, output) for path, (kind, output) in outputs.items()]
     whole = row("", net.init.__qualname__.split(".")[0], describe(y))
@@ -126,7 +128,7 @@ def summary(net: Layer | Cell, x: Tree) -> str:
     head = ("path", "layer", "output", "params", "state", "multiply-adds")
     lines = [
         (line.path or "total", line.kind, line.output, *(f"{n:,}" for n in line[3:]))
-        for line in rows(net, x)
+        for line in summary_rows(net, x)
     ]
     widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
     return "\n".join(

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnn.checks import check_choice, check_labels
-from jaxnn.core import count, describe
-from jaxnn.nets.boxes import Objects, join_objects
-from jaxnn.nets.boxes import mean_average_precision as average_precision_of
+from jaxnn.core import check_int, describe
+from jaxnn.nets.detection.boxes import Objects, join_objects
+from jaxnn.nets.detection.boxes import mean_average_precision as average_precision_of
 
 # fmt: off
 __all__ = [
@@ -231,22 +231,23 @@ def r2() -> Metric:
 def mean_average_precision(
     classes: int, *, iou: float | Sequence[float] = 0.5, detect: Callable | None = None
 ) -> Metric:
-    """`jaxnn.mean_average_precision` of the found objects of a whole data set.
+    """`jaxnn.detection.mean_average_precision` of the found objects of a whole data set.
 
     Args:
       classes: the number of classes.
       iou: one overlap, or several over which the mean is taken.
-      detect: what makes `Objects` of a prediction, such as `jaxnn.detect`; without it predictions
+      detect: what makes `Objects` of a prediction, such as `jaxnn.detection.detect`; without it
+        predictions
         are `Objects`. Targets are `Objects`.
 
     >>> import numpy as np, jaxnn as nn
-    >>> truth = nn.pack_objects([[[2, 3, 8, 9]]], [[1]], size=(16, 16), classes=2)
+    >>> truth = nn.detection.pack_objects([[[2, 3, 8, 9]]], [[1]], size=(16, 16), classes=2)
     >>> found = truth._replace(mask=np.array([[0.9]]))
     >>> metric = nn.metrics.mean_average_precision(2)
     >>> round(metric.compute(metric.update(metric.init(), found, truth)), 3)
     1.0
     """
-    count(classes, "mean_average_precision: classes")
+    check_int(classes, "mean_average_precision: classes")
 
     def update(totals, prediction, target):
         found = prediction if detect is None else detect(prediction)
@@ -254,7 +255,7 @@ def mean_average_precision(
             if not isinstance(each, Objects):
                 raise TypeError(
                     f"mean_average_precision takes Objects as {what}, got {type(each).__name__}: "
-                    "give detect=nn.detect for the output of a detector."
+                    "give detect=nn.detection.detect for the output of a detector."
                 )
         return (*totals, tuple(Objects(*map(np.asarray, each)) for each in (found, target)))
 
@@ -294,7 +295,7 @@ def _of_counts(
 
 def _counts(classes: int, title: str, ignore: int | None) -> tuple[Callable, Callable]:
     """`init` and `update` of a confusion matrix."""
-    count(classes, f"{title}: classes")
+    check_int(classes, f"{title}: classes")
 
     def update(totals, prediction, target):
         found, labels = _classes(prediction, target, title, ignore)

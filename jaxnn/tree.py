@@ -21,7 +21,7 @@ def path_of(keys: Any) -> str:
     return jax.tree_util.keystr(keys, simple=True, separator="/")
 
 
-def labels(params: Tree, patterns: Mapping[str, str], default: str) -> Tree:
+def label_params(params: Tree, patterns: Mapping[str, str], default: str) -> Tree:
     """A label for every leaf, that of the first pattern its path matches, for optax.
 
     Raises:
@@ -29,7 +29,7 @@ def labels(params: Tree, patterns: Mapping[str, str], default: str) -> Tree:
 
     >>> import jax, jaxnn as nn
     >>> params, _ = nn.mlp(8, 2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
-    >>> nn.labels(params, {"0/*": "frozen"}, "trained")[0]
+    >>> nn.label_params(params, {"0/*": "frozen"}, "trained")[0]
     {'b': 'frozen', 'w': 'frozen'}
     """
     paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
@@ -45,7 +45,7 @@ def labels(params: Tree, patterns: Mapping[str, str], default: str) -> Tree:
     return jax.tree_util.tree_map_with_path(label, params)
 
 
-def mask(params: Tree, *patterns: str) -> Tree:
+def mask_params(params: Tree, *patterns: str) -> Tree:
     """True for every leaf whose path matches a pattern, for optax.
 
     Raises:
@@ -53,10 +53,10 @@ def mask(params: Tree, *patterns: str) -> Tree:
 
     >>> import jax, jaxnn as nn
     >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
-    >>> nn.mask(params, "w")
+    >>> nn.mask_params(params, "w")
     {'b': False, 'w': True}
     """
-    chosen = labels(params, dict.fromkeys(patterns, "chosen"), "")
+    chosen = label_params(params, dict.fromkeys(patterns, "chosen"), "")
     return jax.tree.map(lambda label: label == "chosen", chosen)
 
 
@@ -89,16 +89,16 @@ def freeze(
     frozen = dict.fromkeys(patterns, "frozen")
     return optax.multi_transform(
         {"trained": optimizer, "frozen": optax.set_to_zero()},
-        lambda params: labels(params, frozen, "trained"),
+        lambda params: label_params(params, frozen, "trained"),
         mask_compatible_extra_args=True,
     )
 
 
-def size(tree: Tree) -> int:
+def count_params(tree: Tree) -> int:
     """How many numbers a pytree holds.
 
     >>> import jax, jaxnn as nn
-    >>> nn.size(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
+    >>> nn.count_params(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
     8
     """
     return sum(leaf.size for leaf in jax.tree.leaves(_arrays(tree, "size")))

@@ -235,7 +235,9 @@ def unchanged(call: Call) -> Any:
 
 def through(net: Any, x: Any) -> Any:
     params, state = net.init(jax.random.key(0), x)
-    return core.run(net, params, state, core.fresh(net, params, x), x, key=jax.random.key(1))[0]
+    return core.apply_either(
+        net, params, state, core.initial_carry(net, params, x), x, key=jax.random.key(1)
+    )[0]
 
 
 def judged(call: Call) -> str:

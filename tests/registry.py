@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 
 import jaxnn as nn
-from jaxnn import sequence
 from jaxnn.interop.nir import Affine, Leaky, Lif
-from jaxnn.layers.attention import attention, cross_attention
-from jaxnn.layers.cells import elman, gru, mgu
+from jaxnn.layers.attention.attention import attention, cross_attention
+from jaxnn.layers.attention.positions import rotary
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
-from jaxnn.layers.linear_recurrent import lru, min_gru, min_lstm
-from jaxnn.layers.lstm import conv_lstm, lstm
 from jaxnn.layers.noise import drop_path, dropout, gaussian_dropout, gaussian_noise
 from jaxnn.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from jaxnn.layers.reparam import spectral_norm, weight_norm
-from jaxnn.layers.rotary import rotary
+from jaxnn.layers.recurrent.cells import elman, gru, mgu
+from jaxnn.layers.recurrent.linear import lru, min_gru, min_lstm
+from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
+from jaxnn.layers.weight_reparam import spectral_norm, weight_norm
+from jaxnn.sequences import unroll
 from tests.small import counter, decay, noise
 
 
@@ -85,7 +85,7 @@ def graphs(key, dtype):
     )
     sizes = jnp.zeros((8, 2), jnp.int32).at[:3, 0].set(jnp.array([5, 1, 6], jnp.int32))
     ends = ends.at[:, 20:].set(16)
-    return nn.Graph(nodes, edges, ends[0], ends[1], (), sizes)
+    return nn.graph.Graph(nodes, edges, ends[0], ends[1], (), sizes)
 
 
 KINK = {6: "an input of a rectifier lies within the step of a finite difference from zero"}
@@ -169,22 +169,20 @@ ENTRIES = {
     "lru masked": Entry(lambda: lru(8, r_min=0.5), masked(6, 8), SCAN),
     "conv_lstm": Entry(lambda: conv_lstm(8, 3), features(6, 4, 4, 8)),
     "conv_lstm masked": Entry(lambda: conv_lstm(8, 3), masked(6, 4, 8)),
-    "unroll": Entry(lambda: sequence.unroll(gru(8)), features(6, 8)),
-    "unroll to the last": Entry(lambda: sequence.unroll(gru(8), last=True), lengths(6, 8)),
+    "unroll": Entry(lambda: unroll.unroll(gru(8)), features(6, 8)),
+    "unroll to the last": Entry(lambda: unroll.unroll(gru(8), last=True), lengths(6, 8)),
     "unroll backwards": Entry(
-        lambda: sequence.unroll(elman(8), reverse=True, return_carry=True), lengths(6, 8)
+        lambda: unroll.unroll(elman(8), reverse=True, return_carry=True), lengths(6, 8)
     ),
     "bidirectional": Entry(
-        lambda: sequence.bidirectional(elman(8), merge=nn.add), features(6, 8), WHOLE
+        lambda: unroll.bidirectional(elman(8), merge=nn.add), features(6, 8), WHOLE
     ),
     "bidirectional masked": Entry(
-        lambda: sequence.bidirectional(elman(8), lru(8)), masked(6, 8), WHOLE | SCAN
+        lambda: unroll.bidirectional(elman(8), lru(8)), masked(6, 8), WHOLE | SCAN
     ),
-    "stack": Entry(
-        lambda: sequence.stack(gru(8), dropout(0.5), elman(8), nn.dense(8)), masked(6, 8)
-    ),
+    "stack": Entry(lambda: unroll.stack(gru(8), dropout(0.5), elman(8), nn.dense(8)), masked(6, 8)),
     "stack under repeat": Entry(
-        lambda: nn.repeat(nn.residual(sequence.stack(layer_norm(), lstm(8), dropout(0.5))), 2),
+        lambda: nn.repeat(nn.residual(unroll.stack(layer_norm(), lstm(8), dropout(0.5))), 2),
         masked(6, 8),
     ),
     # attention
@@ -326,7 +324,7 @@ ENTRIES = {
     ),
     "seq2seq": Entry(
         lambda: nn.seq2seq(
-            sequence.unroll(sequence.stack(embedding(16, 8), elman(8))),
+            unroll.unroll(unroll.stack(embedding(16, 8), elman(8))),
             nn.attention_decoder(elman(8), 16, 8),
         ),
         lambda key, dtype: (tokens(5)(key, dtype), jnp.arange(8) % 7, tokens(6)(key, dtype)),
@@ -344,7 +342,9 @@ ENTRIES = {
     ),
     "unet": Entry(lambda: nn.unet(8, widths=(8, 8)), features(4, 4, 8)),
     "detector": Entry(
-        lambda: nn.detector(8, nn.conv(8, 2, stride=2), width=8), features(4, 4, 8), PLACES
+        lambda: nn.detection.detector(8, nn.conv(8, 2, stride=2), width=8),
+        features(4, 4, 8),
+        PLACES,
     ),
     "video_resnet": Entry(
         lambda: nn.video_resnet(8, (1,), width=8, factored=True, small=True),
@@ -352,67 +352,80 @@ ENTRIES = {
         KINK,
     ),
     # nets: adversarial
-    "dcgan_generator": Entry(lambda: nn.dcgan_generator(8, width=8), features(8)),
+    "dcgan_generator": Entry(lambda: nn.gan.dcgan_generator(8, width=8), features(8)),
     "dcgan_discriminator": Entry(
-        lambda: nn.dcgan_discriminator(width=8, norm=batch_norm), features(8, 8, 8)
+        lambda: nn.gan.dcgan_discriminator(width=8, norm=batch_norm), features(8, 8, 8)
     ),
-    "conditional": Entry(lambda: nn.conditional(nn.dense(8), 8, width=8), told(8)),
-    "projection_discriminator": Entry(lambda: nn.projection_discriminator(nn.dense(8), 8), told(8)),
+    "conditional": Entry(lambda: nn.gan.class_conditional(nn.dense(8), 8, width=8), told(8)),
+    "projection_discriminator": Entry(
+        lambda: nn.gan.projection_discriminator(nn.dense(8), 8), told(8)
+    ),
     # autoencoders
     "autoencoder": Entry(
-        lambda: nn.autoencoder(*nn.dense_coder(8, 8, 16, activation=jax.nn.sigmoid)), features(8)
+        lambda: nn.autoencoder.plain_autoencoder(
+            *nn.autoencoder.dense_coder(8, 8, 16, activation=jax.nn.sigmoid)
+        ),
+        features(8),
     ),
     "autoencoder of pictures": Entry(
-        lambda: nn.autoencoder(*nn.conv_coder((5, 6, 8), 8, 8, 16)), features(5, 6, 8)
+        lambda: nn.autoencoder.plain_autoencoder(*nn.autoencoder.conv_coder((5, 6, 8), 8, 8, 16)),
+        features(5, 6, 8),
     ),
     "variational": Entry(
-        lambda: nn.variational(*nn.dense_coder((2, 4), 16, 16)), with_noise(3, 8, 2, 4)
+        lambda: nn.autoencoder.variational(*nn.autoencoder.dense_coder((2, 4), 16, 16)),
+        with_noise(3, 8, 2, 4),
     ),
-    "vector_quantizer": Entry(lambda: nn.vector_quantizer(16), features(4, 8), HARD),
+    "vector_quantizer": Entry(lambda: nn.autoencoder.vector_quantizer(16), features(4, 8), HARD),
     "vector_quantizer of averages": Entry(
-        lambda: nn.vector_quantizer(16, decay=0.9), features(8), HARD
+        lambda: nn.autoencoder.vector_quantizer(16, decay=0.9), features(8), HARD
     ),
     "quantized": Entry(
-        lambda: nn.quantized(nn.conv(8, 2, stride=2), nn.vector_quantizer(16), nn.conv(8, 1)),
+        lambda: nn.autoencoder.vector_quantized(
+            nn.conv(8, 2, stride=2), nn.autoencoder.vector_quantizer(16), nn.conv(8, 1)
+        ),
         features(4, 4, 8),
         HARD,
     ),
     # capsules
-    "capsules": Entry(lambda: nn.capsules(4, 8), features(6, 8), SPACE),
+    "capsules": Entry(lambda: nn.capsule.capsules(4, 8), features(6, 8), SPACE),
     "capsnet": Entry(
-        lambda: nn.capsnet(
+        lambda: nn.capsule.capsnet(
             4, channels=8, kernel_size=3, types=2, dimension=4, primary_kernel=3, width=8
         ),
         features(6, 6, 1),
         SPACE,
     ),
-    "capsule_decoder": Entry(lambda: nn.capsule_decoder((4, 2, 1), (16,)), features(4, 8)),
+    "capsule_decoder": Entry(lambda: nn.capsule.capsule_decoder((4, 2, 1), (16,)), features(4, 8)),
     # Small votes spread little, so that the routing does not magnify their rounding.
     "matrix_capsules": Entry(
         lambda: nn.serial(
-            nn.primary_matrix_capsules(2),
-            nn.matrix_capsules(2, 2, iterations=2, w_init=jax.nn.initializers.normal(0.03)),
+            nn.capsule.primary_matrix_capsules(2),
+            nn.capsule.matrix_capsules(2, 2, iterations=2, w_init=jax.nn.initializers.normal(0.03)),
         ),
         features(2, 3, 8),
     ),
     # modules side by side, and mixtures of experts
     "modular": Entry(
-        lambda: nn.modular(nn.dense(8), 2, nn.join_features, parts=nn.feature_parts(2)),
+        lambda: nn.mixture.modular(
+            nn.dense(8), 2, nn.mixture.join_features, parts=nn.mixture.feature_parts(2)
+        ),
         features(16),
     ),
-    "mixture, a tree": Entry(lambda: nn.mixture(nn.dense(8), 2, 2), features(8)),
+    "mixture, a tree": Entry(lambda: nn.mixture.mixture_of_experts(nn.dense(8), 2, 2), features(8)),
     "multi_task": Entry(
-        lambda: nn.multi_task(nn.dense(8), 2, {"a": jnp.tanh, "b": nn.dense(8)}), features(8)
+        lambda: nn.mixture.multi_task(nn.dense(8), 2, {"a": jnp.tanh, "b": nn.dense(8)}),
+        features(8),
     ),
     "sparse_mixture": Entry(
-        lambda: nn.sparse_mixture(8, 4, 2, capacity=1.0, shared=1, activation=jnp.tanh), features(8)
+        lambda: nn.mixture.sparse_mixture(8, 4, 2, capacity=1.0, shared=1, activation=jnp.tanh),
+        features(8),
     ),
     "sparse_mixture masked": Entry(
-        lambda: nn.sparse_mixture(8, 4, 2, activation=jnp.tanh), masked(6, 8)
+        lambda: nn.mixture.sparse_mixture(8, 4, 2, activation=jnp.tanh), masked(6, 8)
     ),
     "expert_parallel": Entry(
-        lambda: nn.expert_parallel(
-            nn.sparse_mixture(8, 4, activation=jnp.tanh, axis_name="experts"),
+        lambda: nn.mixture.expert_parallel(
+            nn.mixture.sparse_mixture(8, 4, activation=jnp.tanh, axis_name="experts"),
             jax.make_mesh((1,), ("experts",), axis_types=(jax.sharding.AxisType.Auto,)),
             "experts",
         ),
@@ -421,64 +434,74 @@ ENTRIES = {
     ),
     # spiking neurons and nets
     "lif": Entry(
-        lambda: nn.lif(0.8, 0.5, refractory=1, learn=("decay", "threshold"), feedback=True),
+        lambda: nn.spiking.lif(0.8, 0.5, refractory=1, learn=("decay", "threshold"), feedback=True),
         features(6, 8),
         SPIKES,
     ),
-    "lif masked": Entry(lambda: nn.lif(0.8, 0.5, reset="zero"), masked(6, 2, 8), SPIKES),
+    "lif masked": Entry(lambda: nn.spiking.lif(0.8, 0.5, reset="zero"), masked(6, 2, 8), SPIKES),
     "adaptive_lif": Entry(
-        lambda: nn.adaptive_lif(0.8, 0.5, learn=("adaptation", "adaptation_decay")),
+        lambda: nn.spiking.adaptive_lif(0.8, 0.5, learn=("adaptation", "adaptation_decay")),
         features(6, 8),
         SPIKES,
     ),
     "synaptic_lif": Entry(
-        lambda: nn.synaptic_lif(0.8, 0.5, reset="delayed", learn=("synaptic_decay",)),
+        lambda: nn.spiking.synaptic_lif(0.8, 0.5, reset="delayed", learn=("synaptic_decay",)),
         features(6, 8),
         SPIKES,
     ),
-    "leaky_integrator": Entry(lambda: nn.leaky_integrator(learn=("decay",)), features(6, 8)),
+    "leaky_integrator": Entry(
+        lambda: nn.spiking.leaky_integrator(learn=("decay",)), features(6, 8)
+    ),
     "izhikevich": Entry(
-        lambda: nn.serial(lambda x: 30 * x, nn.izhikevich()), features(6, 8), SPIKES
+        lambda: nn.serial(lambda x: 30 * x, nn.spiking.izhikevich()), features(6, 8), SPIKES
     ),
     "stdp": Entry(
-        lambda: nn.serial(lambda x: jnp.abs(x), nn.stdp(8, one_winner=True)), features(6, 8), STDP
+        lambda: nn.serial(lambda x: jnp.abs(x), nn.spiking.stdp(8, one_winner=True)),
+        features(6, 8),
+        STDP,
     ),
     "spiking_mlp": Entry(
-        lambda: sequence.unroll(nn.spiking_mlp(8, 16, steps=3)), features(8), SPIKES
+        lambda: unroll.unroll(nn.spiking.spiking_mlp(8, 16, steps=3)), features(8), SPIKES
     ),
-    "row_blocks": Entry(lambda: nn.row_blocks(nn.mlp(16, 8), 4), features(8), PARTS),
+    "row_blocks": Entry(lambda: nn.spiking.row_blocks(nn.mlp(16, 8), 4), features(8), PARTS),
     "spiking_chain": Entry(
-        lambda: nn.spiking_chain(Affine(8), Lif(0.8, 0.5), Affine(8), Leaky()),
+        lambda: nn.spiking.spiking_chain(Affine(8), Lif(0.8, 0.5), Affine(8), Leaky()),
         features(6, 8),
         SPIKES,
     ),
-    "spiking_cnn": Entry(lambda: nn.spiking_cnn(8, 8), features(6, 4, 4, 8), SPIKES),
+    "spiking_cnn": Entry(lambda: nn.spiking.spiking_cnn(8, 8), features(6, 4, 4, 8), SPIKES),
     # graphs
-    "gcn": Entry(lambda: nn.gcn(8), graphs, SEE),
-    "gat": Entry(lambda: nn.gat(8, heads=2, dropout=0.3), graphs, SEE),
-    "gatv2": Entry(lambda: nn.gatv2(8, heads=2, merge="mean", dropout=0.3), graphs, SEE),
-    "sage": Entry(lambda: nn.sage(8, aggregate="max", normalize=True), graphs, SEE),
-    "gin": Entry(lambda: nn.gin(nn.mlp(8, 8, activation=jnp.tanh)), graphs, SEE),
+    "gcn": Entry(lambda: nn.graph.gcn(8), graphs, SEE),
+    "gat": Entry(lambda: nn.graph.gat(8, heads=2, dropout=0.3), graphs, SEE),
+    "gatv2": Entry(lambda: nn.graph.gatv2(8, heads=2, merge="mean", dropout=0.3), graphs, SEE),
+    "sage": Entry(lambda: nn.graph.sage(8, aggregate="max", normalize=True), graphs, SEE),
+    "gin": Entry(lambda: nn.graph.gin(nn.mlp(8, 8, activation=jnp.tanh)), graphs, SEE),
     "message_passing": Entry(
-        lambda: nn.message_passing(nn.dense(8), nn.dense(8), aggregate="mean", keep=True),
+        lambda: nn.graph.message_passing(nn.dense(8), nn.dense(8), aggregate="mean", keep=True),
         graphs,
         SEE,
     ),
     "edge_conditioned": Entry(
-        lambda: nn.edge_conditioned(8, nn.serial(nn.dense(8), jnp.tanh)), graphs, SEE
+        lambda: nn.graph.edge_conditioned(8, nn.serial(nn.dense(8), jnp.tanh)), graphs, SEE
     ),
     "virtual_node": Entry(
-        lambda: nn.virtual_node(nn.gcn(8), nn.serial(nn.dense(8), jnp.tanh)), graphs, SEE
+        lambda: nn.graph.virtual_node(nn.graph.gcn(8), nn.serial(nn.dense(8), jnp.tanh)),
+        graphs,
+        SEE,
     ),
     "nodewise": Entry(
-        lambda: nn.serial(nn.nodewise(nn.dense(8)), nn.edgewise(nn.dense(8))), graphs, SEE
+        lambda: nn.serial(nn.graph.nodewise(nn.dense(8)), nn.graph.edgewise(nn.dense(8))),
+        graphs,
+        SEE,
     ),
     "top_k_pool and readout": Entry(
-        lambda: nn.serial(nn.top_k_pool(), nn.readout("sum", "max")), graphs, SEE | POOL
+        lambda: nn.serial(nn.graph.top_k_pool(), nn.graph.readout("sum", "max")), graphs, SEE | POOL
     ),
-    "set2set": Entry(nn.set2set, graphs, SEE),
+    "set2set": Entry(nn.graph.set2set, graphs, SEE),
     "function of nodes": Entry(
-        lambda: nn.serial(nn.gcn(8), jnp.tanh, nn.gcn(8), nn.node_output()), graphs, SEE
+        lambda: nn.serial(nn.graph.gcn(8), jnp.tanh, nn.graph.gcn(8), nn.graph.node_output()),
+        graphs,
+        SEE,
     ),
     # flows
     "serial": Entry(lambda: nn.serial(nn.dense(8), jax.nn.tanh, nn.dense(8)), features(8)),
@@ -539,14 +562,19 @@ ENTRIES = {
         lambda: nn.with_dtype(nn.serial(decay(), nn.dense(8)), jnp.bfloat16), features(6, 8), HALF
     ),
     # radial basis functions
-    "rbf normalised": Entry(lambda: nn.rbf(8, metric="centre", normalised=True), features(8)),
-    "rbf of a full metric": Entry(
-        lambda: nn.rbf(8, kernel=nn.multiquadric_kernel, metric="full"), features(8)
+    "rbf normalised": Entry(
+        lambda: nn.rbf.rbf_layer(8, metric="centre", normalised=True), features(8)
     ),
-    "rbf_net": Entry(lambda: nn.rbf_net(16, 8, width=2.0), features(8)),
+    "rbf of a full metric": Entry(
+        lambda: nn.rbf.rbf_layer(8, kernel=nn.rbf.multiquadric_kernel, metric="full"), features(8)
+    ),
+    "rbf_net": Entry(lambda: nn.rbf.rbf_net(16, 8, width=2.0), features(8)),
     # self-organizing maps
-    "som": Entry(lambda: nn.som(nn.Grid(2, 4), 10), features(8)),
+    "som": Entry(lambda: nn.som.self_organizing_map(nn.som.Grid(2, 4), 10), features(8)),
     "som online on a hexagonal torus": Entry(
-        lambda: nn.som(nn.Grid(2, 4, True, True), 10, online=True, distance="cosine"), features(8)
+        lambda: nn.som.self_organizing_map(
+            nn.som.Grid(2, 4, True, True), 10, online=True, distance="cosine"
+        ),
+        features(8),
     ),
 }

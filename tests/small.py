@@ -16,7 +16,7 @@ def counter() -> Layer:
         return (), jnp.zeros((), jnp.int32)
 
     def apply(params, state, x, *, key=None, train=False):
-        return x, core.required(state, "counter") + 1
+        return x, core.require_state(state, "counter") + 1
 
     return Layer(init, apply)
 
@@ -28,9 +28,9 @@ def noise() -> Layer:
         return (), ()
 
     def apply(params, state, x, *, key=None, train=False):
-        if not core.flag(train):
+        if not core.check_train(train):
             return x, ()
-        return x + jax.random.normal(core.drawn(key, "noise"), x.shape, x.dtype), ()
+        return x + jax.random.normal(core.require_key(key, "noise"), x.shape, x.dtype), ()
 
     return Layer(init, apply)
 
@@ -46,7 +46,7 @@ def decay() -> Cell:
 
     def apply(params, state, carry_x, *, key=None, train=False):
         h, x = carry_x
-        (a,) = core.weights(params, x, "decay", "a")
+        (a,) = core.unpack_params(params, x, "decay", "a")
 
         def step(h, x):
             h = a[None] * h + x

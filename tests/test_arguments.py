@@ -20,11 +20,11 @@ WRONG = {
     "layer_norm: epsilon must be a number, got '1e-5'": lambda: nn.layer_norm(epsilon="1e-5"),
     "conv: kernel_size must be a whole number or a sequence of which each is a whole number, "
     "got 'a'": lambda: nn.conv(3, "a"),
-    "degrees: x must be a Graph, got float32": lambda: nn.degrees(X),
+    "degrees: x must be a Graph, got float32": lambda: nn.graph.degrees(X),
     "bubble_neighbourhood: radius must be an array or a number, got [1.0]": (
-        lambda: nn.bubble_neighbourhood(X, [1.0])
+        lambda: nn.som.bubble_neighbourhood(X, [1.0])
     ),
-    "squash: x must be an array, got 1.0": lambda: nn.squash(1.0),
+    "squash: x must be an array, got 1.0": lambda: nn.capsule.squash(1.0),
     "mse: missing a required argument: 'target'": lambda: nn.mse(X),
     "bidirectional: forward must be a Cell, got Layer": lambda: nn.bidirectional(nn.dense(3)),
     "with_dtype: dtype must be a dtype, got 0.5": lambda: nn.with_dtype(nn.dense(2), 0.5),
@@ -32,11 +32,11 @@ WRONG = {
         lambda: nn.freeze("adam", "0/*")
     ),
     "start: key must be one of jax.random.key": (
-        lambda: nn.training.start(nn.dense(2), optax.sgd(0.1), 0, X)
+        lambda: nn.training.init_train(nn.dense(2), optax.sgd(0.1), 0, X)
     ),
-    "multi_task: towers must be a mapping, got": lambda: nn.multi_task(nn.dense(2), 3, [1]),
+    "multi_task: towers must be a mapping, got": lambda: nn.mixture.multi_task(nn.dense(2), 3, [1]),
     "adaptive_lif: learn must be a sequence of which each is a string, got 'decay'": (
-        lambda: nn.adaptive_lif(3, learn="decay")
+        lambda: nn.spiking.adaptive_lif(3, learn="decay")
     ),
 }
 
@@ -53,7 +53,7 @@ def test_numbers_of_numpy_and_of_jax_are_as_good(key):
     assert net.init(key, X)[0][0]["w"].shape == (3, 2)
 
     def penalised(rate):
-        return nn.asymptotic_decay(rate, jnp.ones(()), 2)
+        return nn.som.asymptotic_decay(rate, jnp.ones(()), 2)
 
     assert jax.jit(penalised)(jnp.float32(3.0)) == 1.5
 

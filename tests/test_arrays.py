@@ -15,7 +15,7 @@ X = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 
 
 def begin():
-    return nn.training.start(NET, OPTIMIZER, jax.random.key(0), X)
+    return nn.training.init_train(NET, OPTIMIZER, jax.random.key(0), X)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_data_sharded_over_explicit_axes_are_refused_with_the_mend(batch_size):
         lambda: nn.training.fit(STEP, begin(), data, steps=1, batch_size=batch_size),
         lambda: nn.training.evaluate(LOSS, begin(), data, batch_size=batch_size),
         lambda: STEP(begin(), (x, x[:, :1])),
-        lambda: nn.training.start(NET, OPTIMIZER, jax.random.key(0), x),
+        lambda: nn.training.init_train(NET, OPTIMIZER, jax.random.key(0), x),
     ]
     for call in calls:
         with pytest.raises(ValueError, match=r"Explicit axes.*AxisType\.Auto"):

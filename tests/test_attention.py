@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxnn as nn
-from jaxnn.layers.attention import attention, cross_attention
-from jaxnn.layers.rotary import alibi_slopes, rotary
-from jaxnn.sequence import unroll
+from jaxnn.layers.attention.attention import attention, cross_attention
+from jaxnn.layers.attention.positions import alibi_slopes, rotary
+from jaxnn.sequences.unroll import unroll
 from tests import golden
 
 pytestmark = pytest.mark.ordinary

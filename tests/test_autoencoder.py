@@ -13,7 +13,7 @@ PICTURES = jax.random.uniform(jax.random.key(1), (4, 7, 5, 2))
 
 
 def identity():
-    return nn.autoencoder(lambda x: x, lambda z: z)
+    return nn.autoencoder.plain_autoencoder(lambda x: x, lambda z: z)
 
 
 def measured(loss, params=None, state=(), x=X, **settings):
@@ -27,7 +27,7 @@ def measured(loss, params=None, state=(), x=X, **settings):
 
 def test_an_autoencoder_is_its_halves_in_a_row(key):
     encoder, decoder = nn.mlp(8, 2), nn.mlp(8, 6)
-    net = nn.autoencoder(encoder, decoder)
+    net = nn.autoencoder.plain_autoencoder(encoder, decoder)
     params, _ = net.init(key, X)
     code = encoder(params["encoder"], X)
     assert code.shape == (8, 2)
@@ -38,17 +38,17 @@ def test_another_shape_than_the_inputs_is_refused(key):
     with pytest.raises(
         ValueError, match="the decoder must return what the encoder takes.*8,6.*8,5"
     ):
-        nn.autoencoder(nn.dense(2), nn.dense(5)).init(key, X)
+        nn.autoencoder.plain_autoencoder(nn.dense(2), nn.dense(5)).init(key, X)
 
 
 def test_an_empty_code_is_refused(key):
     with pytest.raises(ValueError, match="the code is float32.8,0., which holds nothing"):
-        nn.autoencoder(lambda x: x[:, :0], nn.dense(6)).init(key, X)
+        nn.autoencoder.plain_autoencoder(lambda x: x[:, :0], nn.dense(6)).init(key, X)
 
 
 def test_a_dense_coder_is_a_mirrored_pair_of_mlps(key):
-    encoder, decoder = nn.dense_coder((7, 5, 2), 3, 16, 8)
-    params, _ = nn.autoencoder(encoder, decoder).init(key, PICTURES)
+    encoder, decoder = nn.autoencoder.dense_coder((7, 5, 2), 3, 16, 8)
+    params, _ = nn.autoencoder.plain_autoencoder(encoder, decoder).init(key, PICTURES)
     widths = {half: [leaf.shape for leaf in jax.tree.leaves(params[half]) if leaf.ndim == 2]
               for half in params}  # fmt: skip
     assert widths == {
@@ -61,8 +61,8 @@ def test_a_dense_coder_is_a_mirrored_pair_of_mlps(key):
 
 @pytest.mark.parametrize(("spatial", "shape"), [(False, (4, 3)), (True, (4, 2, 2, 3))])
 def test_a_conv_coder_takes_sides_that_do_not_halve(spatial, shape, key):
-    encoder, decoder = nn.conv_coder((7, 5, 2), 3, 8, 16, spatial=spatial)
-    params, _ = jax.jit(nn.autoencoder(encoder, decoder).init)(key, PICTURES)
+    encoder, decoder = nn.autoencoder.conv_coder((7, 5, 2), 3, 8, 16, spatial=spatial)
+    params, _ = jax.jit(nn.autoencoder.plain_autoencoder(encoder, decoder).init)(key, PICTURES)
     code = jax.eval_shape(encoder, params["encoder"], PICTURES)
     assert code.shape == shape
     assert jax.eval_shape(decoder, params["decoder"], code).shape == PICTURES.shape
@@ -71,14 +71,26 @@ def test_a_conv_coder_takes_sides_that_do_not_halve(spatial, shape, key):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.dense_coder(8, 0), "dense_coder: code must be a whole number of at least 1"),
-        (lambda: nn.conv_coder((8, 8, 1), 0, 4), "conv_coder: code must be a whole number of at"),
-        (lambda: nn.dense_coder((8, 0), 2), "dense_coder: shape must be a whole number of at"),
         (
-            lambda: nn.conv_coder((8, 8), 2, 4),
+            lambda: nn.autoencoder.dense_coder(8, 0),
+            "dense_coder: code must be a whole number of at least 1",
+        ),
+        (
+            lambda: nn.autoencoder.conv_coder((8, 8, 1), 0, 4),
+            "conv_coder: code must be a whole number of at",
+        ),
+        (
+            lambda: nn.autoencoder.dense_coder((8, 0), 2),
+            "dense_coder: shape must be a whole number of at",
+        ),
+        (
+            lambda: nn.autoencoder.conv_coder((8, 8), 2, 4),
             "conv_coder: shape must be 3 values",
         ),
-        (lambda: nn.conv_coder((8, 8, 1), 2), "and the width of each convolution, got .8, 8, 1."),
+        (
+            lambda: nn.autoencoder.conv_coder((8, 8, 1), 2),
+            "and the width of each convolution, got .8, 8, 1.",
+        ),
     ],
 )
 def test_a_bad_size_is_refused_when_the_halves_are_built(make, message):
@@ -87,10 +99,12 @@ def test_a_bad_size_is_refused_when_the_halves_are_built(make, message):
 
 
 @pytest.mark.parametrize(
-    "halves", [nn.dense_coder((8, 8, 1), 2), nn.conv_coder((8, 8, 1), 2, 4)], ids=["dense", "conv"]
+    "halves",
+    [nn.autoencoder.dense_coder((8, 8, 1), 2), nn.autoencoder.conv_coder((8, 8, 1), 2, 4)],
+    ids=["dense", "conv"],
 )
 def test_pictures_of_another_shape_or_of_bytes_are_refused(halves, key):
-    net = nn.autoencoder(*halves)
+    net = nn.autoencoder.plain_autoencoder(*halves)
     with pytest.raises(ValueError, match="_coder is for rows of .8, 8, 1., got float32.4,8,8,3."):
         net.init(key, jnp.ones((4, 8, 8, 3)))
     with pytest.raises(TypeError, match="/ 255, as pictures are"):
@@ -101,16 +115,18 @@ def test_pictures_of_another_shape_or_of_bytes_are_refused(halves, key):
 
 
 def test_the_loss_is_the_distance_to_the_input(key):
-    net = nn.autoencoder(nn.dense(2), nn.dense(6))
+    net = nn.autoencoder.plain_autoencoder(nn.dense(2), nn.dense(6))
     params, _ = net.init(key, X)
-    value, _, metrics = measured(nn.reconstruction(net), params)
+    value, _, metrics = measured(nn.autoencoder.reconstruction(net), params)
     assert value == metrics["reconstruction"] == nn.mse(net(params, X), X)
-    value, _, _ = measured(nn.reconstruction(net, lambda y, x: jnp.abs(y - x).sum()), params)
+    value, _, _ = measured(
+        nn.autoencoder.reconstruction(net, lambda y, x: jnp.abs(y - x).sum()), params
+    )
     assert jnp.allclose(value, jnp.abs(net(params, X) - X).sum())
 
 
 def test_denoising_spoils_what_goes_in_and_not_what_is_wanted(key):
-    loss = nn.reconstruction(identity(), corrupt=nn.gaussian_noise(0.3))
+    loss = nn.autoencoder.reconstruction(identity(), corrupt=nn.gaussian_noise(0.3))
     x = jnp.zeros((200, 50))
     assert measured(loss, x=x)[0] == 0
     value = measured(loss, x=x, key=key, train=True)[0]
@@ -119,9 +135,9 @@ def test_denoising_spoils_what_goes_in_and_not_what_is_wanted(key):
 
 def test_state_goes_through_the_loss(key):
     encoder = nn.serial(nn.batch_norm(), nn.dense(2))
-    net = nn.autoencoder(encoder, nn.dense(6))
+    net = nn.autoencoder.plain_autoencoder(encoder, nn.dense(6))
     params, state = net.init(key, X)
-    loss = nn.reconstruction(
+    loss = nn.autoencoder.reconstruction(
         net, encoder=encoder, penalties={"size": lambda encode, x: (encode(x) ** 2).mean()}
     )
     value, after, metrics = measured(loss, params, state, train=True)
@@ -133,8 +149,8 @@ def test_state_goes_through_the_loss(key):
 
 def test_penalties_see_the_code_that_the_net_drew(key):
     drop = nn.dropout(0.5)
-    loss = nn.reconstruction(
-        nn.autoencoder(drop, lambda z: z),
+    loss = nn.autoencoder.reconstruction(
+        nn.autoencoder.plain_autoencoder(drop, lambda z: z),
         lambda y, x: y.sum(),
         encoder=drop,
         penalties={"same": lambda encode, x: encode(x).sum()},
@@ -145,9 +161,13 @@ def test_penalties_see_the_code_that_the_net_drew(key):
 
 def test_penalties_without_an_encoder_are_refused():
     with pytest.raises(ValueError, match="penalties look at the code; give the encoder"):
-        nn.reconstruction(identity(), penalties={"sparsity": nn.l1_sparsity(1.0)})
+        nn.autoencoder.reconstruction(
+            identity(), penalties={"sparsity": nn.autoencoder.l1_sparsity(1.0)}
+        )
     with pytest.raises(ValueError, match="a penalty has the name of the distance"):
-        nn.reconstruction(identity(), encoder=jnp.tanh, penalties={"reconstruction": max})
+        nn.autoencoder.reconstruction(
+            identity(), encoder=jnp.tanh, penalties={"reconstruction": max}
+        )
 
 
 def test_a_linear_autoencoder_learns_the_principal_components(key):
@@ -156,11 +176,11 @@ def test_a_linear_autoencoder_learns_the_principal_components(key):
     x = (x - x.mean(0)).astype(np.float32)
     least = (np.linalg.svd(x)[1][2:] ** 2).sum() / x.size
     net, optimizer = (
-        nn.autoencoder(nn.dense(2, bias=False), nn.dense(6, bias=False)),
+        nn.autoencoder.plain_autoencoder(nn.dense(2, bias=False), nn.dense(6, bias=False)),
         optax.adam(0.03),
     )
-    step = nn.training.step(nn.reconstruction(net), optimizer)
-    train = nn.training.start(net, optimizer, key, jnp.asarray(x[:64]))
+    step = nn.training.step(nn.autoencoder.reconstruction(net), optimizer)
+    train = nn.training.init_train(net, optimizer, key, jnp.asarray(x[:64]))
     end = nn.training.fit(step, train, x, steps=400, batch_size=64)
     assert least <= end.history[-1]["loss"] < 1.02 * least
 
@@ -171,15 +191,17 @@ def test_a_linear_autoencoder_learns_the_principal_components(key):
 def test_kl_sparsity_is_its_equation():
     mean = np.asarray(X).mean(0)
     wanted = 0.1 * np.log(0.1 / mean) + 0.9 * np.log(0.9 / (1 - mean))
-    assert jnp.allclose(nn.kl_sparsity(0.1, 2.0)(lambda x: x, X), 2 * wanted.sum(), rtol=1e-5)
+    assert jnp.allclose(
+        nn.autoencoder.kl_sparsity(0.1, 2.0)(lambda x: x, X), 2 * wanted.sum(), rtol=1e-5
+    )
 
 
 def test_kl_sparsity_of_a_code_outside_of_its_range_is_no_number():
-    assert jnp.isnan(nn.kl_sparsity(0.1)(lambda x: -1 - x, X))
+    assert jnp.isnan(nn.autoencoder.kl_sparsity(0.1)(lambda x: -1 - x, X))
 
 
 def test_l1_sparsity_is_a_sum_over_units_and_a_mean_over_rows():
-    assert jnp.allclose(nn.l1_sparsity(0.5)(lambda x: -x, X), 0.5 * X.sum() / 8)
+    assert jnp.allclose(nn.autoencoder.l1_sparsity(0.5)(lambda x: -x, X), 0.5 * X.sum() / 8)
 
 
 @pytest.mark.parametrize("width", [3, 9], ids=["backwards", "forwards"])
@@ -188,8 +210,10 @@ def test_the_jacobian_norm_is_that_of_the_jacobian(width, key):
     params, _ = net.init(key, X)
     whole = jax.vmap(jax.jacobian(lambda row: net(params, row[None])[0]))(X)
     wanted = (whole**2).sum((1, 2, 3))
-    assert jnp.allclose(nn.jacobian_norm(lambda x: net(params, x), X), wanted, rtol=1e-5)
-    penalty = nn.contraction(0.5)(lambda x: net(params, x), X)
+    assert jnp.allclose(
+        nn.autoencoder.jacobian_norm(lambda x: net(params, x), X), wanted, rtol=1e-5
+    )
+    penalty = nn.autoencoder.contraction(0.5)(lambda x: net(params, x), X)
     assert jnp.allclose(penalty, 0.5 * wanted.mean(), rtol=1e-5)
 
 
@@ -202,7 +226,7 @@ def test_the_jacobian_norm_of_sigmoids_has_the_closed_form_of_the_paper(key):
         return ((code * (1 - code)) ** 2) @ (params[0]["w"] ** 2).sum(0)
 
     def norm(params):
-        return nn.jacobian_norm(lambda x: net(params, x), X)
+        return nn.autoencoder.jacobian_norm(lambda x: net(params, x), X)
 
     assert jnp.allclose(norm(params), paper(params), rtol=1e-5)
     here, there = (jax.grad(lambda p, f=f: f(p).mean())(params) for f in (norm, paper))
@@ -213,18 +237,21 @@ def test_the_jacobian_norm_of_sigmoids_has_the_closed_form_of_the_paper(key):
     ("make", "message"),
     [
         (
-            lambda: nn.kl_sparsity(0.0),
+            lambda: nn.autoencoder.kl_sparsity(0.0),
             "kl_sparsity: rate, a mean activation, must be a finite number",
         ),
         (
-            lambda: nn.kl_sparsity(0.1, -1.0),
+            lambda: nn.autoencoder.kl_sparsity(0.1, -1.0),
             "kl_sparsity: weight must be a finite number of at least 0",
         ),
         (
-            lambda: nn.l1_sparsity(float("nan")),
+            lambda: nn.autoencoder.l1_sparsity(float("nan")),
             "l1_sparsity: weight must be a finite number of at least 0",
         ),
-        (lambda: nn.contraction(-1.0), "contraction: weight must be a finite number of at least 0"),
+        (
+            lambda: nn.autoencoder.contraction(-1.0),
+            "contraction: weight must be a finite number of at least 0",
+        ),
     ],
 )
 def test_a_bad_penalty_is_refused_when_it_is_built(make, message):

@@ -104,7 +104,7 @@ def test_the_roof_is_the_size_that_is_fastest():
 
 
 def test_what_is_compiled_is_never_said_to_run(monkeypatch):
-    plan = planning.Plan("h100", 1, 4096, 4096, 0, 4096, 1 << 30, {}, 1.0)
+    plan = planning.CompiledPlan("h100", 1, 4096, 4096, 0, 4096, 1 << 30, {}, 1.0)
     monkeypatch.setattr(planning, "available", lambda: {"cuda": None, "tpu": "pip install it"})
     monkeypatch.setattr(planning, "compile_for", lambda *_: plan)
     monkeypatch.setattr(backends, "begin", lambda _: ())

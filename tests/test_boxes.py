@@ -30,15 +30,19 @@ def by_painting(a, b):
 
 
 def test_objects_are_padded_to_the_fullest_picture():
-    objects = nn.pack_objects(
+    objects = nn.detection.pack_objects(
         [BOXES, [], BOXES[:1]], [[0, 1, 2], [], [2]], size=(12, 16), classes=3
     )
     assert objects.boxes.shape == (3, 3, 4)
     assert objects.mask.tolist() == [[True] * 3, [False] * 3, [True, False, False]]
     assert objects.labels.tolist() == [[0, 1, 2], [0, 0, 0], [2, 0, 0]]
     assert (objects.boxes[~objects.mask] == 0).all()
-    assert nn.pack_objects([[], []], [[], []], size=(9, 9), classes=1).boxes.shape == (2, 1, 4)
-    wider = nn.pack_objects([BOXES], [[0, 1, 2]], size=(12, 16), classes=3, most=5)
+    assert nn.detection.pack_objects([[], []], [[], []], size=(9, 9), classes=1).boxes.shape == (
+        2,
+        1,
+        4,
+    )
+    wider = nn.detection.pack_objects([BOXES], [[0, 1, 2]], size=(12, 16), classes=3, most=5)
     assert wider.mask.sum() == 3
     assert wider.mask.shape == (1, 5)
 
@@ -59,14 +63,14 @@ def test_objects_are_padded_to_the_fullest_picture():
 )
 def test_bad_boxes_and_labels_are_refused(box, label, said):
     with pytest.raises(ValueError, match=said):
-        nn.pack_objects([[], [box]], [[], [label]], size=(12, 16), classes=3)
+        nn.detection.pack_objects([[], [box]], [[], [label]], size=(12, 16), classes=3)
 
 
 def test_counts_that_do_not_agree_are_refused():
     with pytest.raises(ValueError, match="a label for each box of each picture"):
-        nn.pack_objects([BOXES], [[0, 1]], size=(12, 16), classes=3)
+        nn.detection.pack_objects([BOXES], [[0, 1]], size=(12, 16), classes=3)
     with pytest.raises(ValueError, match="picture 1 has 3 objects, more than most=2"):
-        nn.pack_objects([[], BOXES], [[], [0, 1, 2]], size=(12, 16), classes=3, most=2)
+        nn.detection.pack_objects([[], BOXES], [[], [0, 1, 2]], size=(12, 16), classes=3, most=2)
 
 
 # Overlap
@@ -74,7 +78,7 @@ def test_counts_that_do_not_agree_are_refused():
 
 def test_overlap_is_what_painting_says():
     a, b = (np.round(drawn(9, seed) * 2).astype(int) for seed in (0, 1))
-    iou = nn.pairwise_iou(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32))
+    iou = nn.detection.pairwise_iou(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32))
     wanted = [[by_painting(one, other) for other in b] for one in a]
     assert np.allclose(iou, wanted, atol=1e-6)
     assert (iou > 0).any()
@@ -84,21 +88,24 @@ def test_generalized_overlap_is_the_papers():
     a, b = jnp.array([0.0, 0, 2, 2]), jnp.array([[0.0, 0, 2, 2], [1, 1, 3, 3], [4, 4, 6, 6]])
     # 4 of 4; 1 of 7 in a hull of 9; 0 of 8 in a hull of 36.
     wanted = [1, 1 / 7 - 2 / 9, -28 / 36]
-    assert np.allclose(nn.generalized_iou(jnp.tile(a, (3, 1)), b), wanted, atol=1e-6)
+    assert np.allclose(nn.detection.generalized_iou(jnp.tile(a, (3, 1)), b), wanted, atol=1e-6)
 
 
 def test_boxes_without_area_have_finite_gradients():
     none = jnp.zeros((2, 4))
-    for overlap in (lambda a: nn.generalized_iou(a, none), lambda a: nn.pairwise_iou(a, none)):
+    for overlap in (
+        lambda a: nn.detection.generalized_iou(a, none),
+        lambda a: nn.detection.pairwise_iou(a, none),
+    ):
         gradient = jax.jit(jax.grad(lambda a, overlap=overlap: overlap(a).sum()))(none)
         assert jnp.isfinite(gradient).all()
 
 
 def test_what_is_no_box_is_refused():
     with pytest.raises(ValueError, match=r"pairwise_iou takes boxes \[..., n, 4\]"):
-        nn.pairwise_iou(jnp.ones((2, 3)), jnp.ones((2, 4)))
+        nn.detection.pairwise_iou(jnp.ones((2, 3)), jnp.ones((2, 4)))
     with pytest.raises(ValueError, match="generalized_iou takes boxes of one shape"):
-        nn.generalized_iou(jnp.ones((2, 4)), jnp.ones((1, 4)))
+        nn.detection.generalized_iou(jnp.ones((2, 4)), jnp.ones((1, 4)))
 
 
 # Selection
@@ -114,13 +121,13 @@ def greedy(boxes, scores, iou):
     return kept
 
 
-OVERLAP = jax.jit(nn.pairwise_iou)
+OVERLAP = jax.jit(nn.detection.pairwise_iou)
 
 
 def test_suppression_is_greedy():
     boxes, scores = drawn(30, size=12), np.random.default_rng(3).uniform(-0.1, 1, 30)
     scores = scores.astype(np.float32)
-    kept = jax.jit(nn.non_maximum_suppression, static_argnums=2)(boxes, scores, 0.3)
+    kept = jax.jit(nn.detection.non_maximum_suppression, static_argnums=2)(boxes, scores, 0.3)
     assert sorted(greedy(boxes, scores, 0.3)) == np.flatnonzero(kept).tolist()
     assert 1 < kept.sum() < 25
 
@@ -135,7 +142,7 @@ def test_suppression_is_greedy():
 )
 def test_bad_arguments_of_suppression_are_refused(boxes, scores, iou, said):
     with pytest.raises(ValueError, match=said):
-        nn.non_maximum_suppression(jnp.asarray(boxes), jnp.asarray(scores), iou)
+        nn.detection.non_maximum_suppression(jnp.asarray(boxes), jnp.asarray(scores), iou)
 
 
 # Measurement
@@ -144,17 +151,17 @@ def test_bad_arguments_of_suppression_are_refused(boxes, scores, iou, said):
 def measured(found, truth, **options):
     """The measure of lists of (box, label, score) and (box, label) for each picture."""
     most = 4
-    packed = nn.Objects(np.zeros((len(found), most, 4)), np.zeros((len(found), most), int),
-                        np.zeros((len(found), most)))  # fmt: skip
+    shape = (len(found), most)
+    packed = nn.detection.Objects(np.zeros((*shape, 4)), np.zeros(shape, int), np.zeros(shape))
     for i, picture in enumerate(found):
         for n, (box, label, score) in enumerate(picture):
             packed.boxes[i, n], packed.labels[i, n], packed.mask[i, n] = box, label, score
-    wanted = nn.pack_objects(
+    wanted = nn.detection.pack_objects(
         [[box for box, _ in picture] for picture in truth],
         [[label for _, label in picture] for picture in truth],
         size=(20, 20), classes=3,
     )  # fmt: skip
-    return nn.mean_average_precision(packed, wanted, classes=3, **options)
+    return nn.detection.mean_average_precision(packed, wanted, classes=3, **options)
 
 
 A, B, C = [0, 0, 4, 4], [10, 10, 14, 14], [0, 0, 4, 5]
@@ -200,7 +207,7 @@ def test_pictures_that_do_not_agree_are_refused():
 @pytest.mark.parametrize("by", [1.0, 1e-12, 1e22, 1e30])
 def test_a_generalized_overlap_does_not_depend_on_the_unit(by):
     a, b = jnp.array([0.0, 0.0, 2.0, 2.0]) * by, jnp.array([1.0, 1.0, 3.0, 5.0]) * by
-    assert float(nn.generalized_iou(a, b)) == pytest.approx(1 / 11 - 4 / 15, rel=1e-5)
+    assert float(nn.detection.generalized_iou(a, b)) == pytest.approx(1 / 11 - 4 / 15, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -214,4 +221,4 @@ def test_a_generalized_overlap_does_not_depend_on_the_unit(by):
 )
 def test_objects_that_are_no_boxes_or_classes_are_refused(boxes, labels, said):
     with pytest.raises((TypeError, ValueError), match=said):
-        nn.pack_objects(boxes, labels, size=(8, 8), classes=2)
+        nn.detection.pack_objects(boxes, labels, size=(8, 8), classes=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets import capsule
+from jaxnn.nets.capsule import vector
 
 pytestmark = pytest.mark.ordinary
 
@@ -39,17 +39,19 @@ def route(votes, iterations):
 
 def test_squash_keeps_directions_and_brings_lengths_below_one(key):
     x = normal(key, (7, 4))
-    assert np.allclose(nn.squash(x), squash(np.asarray(x)), atol=1e-6)
-    lengths = nn.capsule_lengths(nn.squash(x * jnp.array([[1e-3], [1], [1e3]])[:, None]))
+    assert np.allclose(nn.capsule.squash(x), squash(np.asarray(x)), atol=1e-6)
+    lengths = nn.capsule.capsule_lengths(
+        nn.capsule.squash(x * jnp.array([[1e-3], [1], [1e3]])[:, None])
+    )
     assert np.all(lengths[:-1] < 1)
     assert np.all(np.abs(lengths[-1] - 1) < 1e-5)
 
 
 def test_capsules_of_zeros_stay_zero_with_a_gradient_of_zero():
     zeros = jnp.zeros((2, 4))
-    assert np.all(nn.squash(zeros) == 0)
-    assert np.all(jax.grad(lambda x: nn.squash(x).sum())(zeros) == 0)
-    assert np.all(jax.grad(lambda x: nn.capsule_lengths(x).sum())(zeros) == 0)
+    assert np.all(nn.capsule.squash(zeros) == 0)
+    assert np.all(jax.grad(lambda x: nn.capsule.squash(x).sum())(zeros) == 0)
+    assert np.all(jax.grad(lambda x: nn.capsule.capsule_lengths(x).sum())(zeros) == 0)
 
 
 # Layers
@@ -57,7 +59,7 @@ def test_capsules_of_zeros_stay_zero_with_a_gradient_of_zero():
 
 def test_primary_capsules_are_squashed_groups_of_channels(key):
     x = normal(key, (2, 7, 6, 3))
-    net = nn.primary_capsules(2, 4, 3, stride=2)
+    net = nn.capsule.primary_capsules(2, 4, 3, stride=2)
     params, _ = net.init(key, x)
     conv = nn.conv(8, 3, stride=2, padding="VALID")
     channels = np.asarray(conv(params[0], x))
@@ -69,7 +71,7 @@ def test_primary_capsules_are_squashed_groups_of_channels(key):
 
 def test_votes_are_a_matrix_for_every_pair(key):
     x, w = normal(key, (2, 3, 4)), normal(key, (3, 4, 5, 6))
-    u = capsule.votes(x, w)
+    u = vector.votes(x, w)
     assert u.shape == (2, 5, 3, 6)
     assert np.allclose(u[1, 2, 0], np.asarray(x[1, 0] @ w[0, :, 2]), atol=1e-5)
     assert np.allclose(u, np.einsum("bif,ifjd->bjid", x, w), atol=1e-5)
@@ -77,7 +79,7 @@ def test_votes_are_a_matrix_for_every_pair(key):
 
 @pytest.mark.parametrize("iterations", [1, 2, 3, 6])
 def test_routing_is_the_procedure_of_the_paper(iterations):
-    y, c = nn.route_by_agreement(VOTES, iterations)
+    y, c = nn.capsule.route_by_agreement(VOTES, iterations)
     for row in range(3):
         wanted_y, wanted_c = route(np.asarray(VOTES[row], np.float64), iterations)
         assert np.allclose(y[row], wanted_y, atol=1e-5)
@@ -86,20 +88,20 @@ def test_routing_is_the_procedure_of_the_paper(iterations):
 
 
 def test_one_iteration_weighs_all_alike():
-    assert np.allclose(nn.route_by_agreement(VOTES, 1)[1], 0.25)
+    assert np.allclose(nn.capsule.route_by_agreement(VOTES, 1)[1], 0.25)
 
 
 def test_capsules_that_agree_gain_weight():
     votes = VOTES.at[:, 0].set(jnp.ones(5))  # all say the same of the first, and differ elsewhere
-    _, few = nn.route_by_agreement(votes, 2)
-    _, many = nn.route_by_agreement(votes, 5)
+    _, few = nn.capsule.route_by_agreement(votes, 2)
+    _, many = nn.capsule.route_by_agreement(votes, 5)
     assert np.all(many[:, 0].mean(axis=-1) > few[:, 0].mean(axis=-1))
     assert np.all(few[:, 0].mean(axis=-1) > 0.25)
 
 
 def test_the_layer_routes_its_votes(key):
     x = normal(key, (3, 6, 8))
-    net = nn.capsules(4, 5, iterations=2)
+    net = nn.capsule.capsules(4, 5, iterations=2)
     params, _ = net.init(key, x)
     u = np.einsum("bif,ifjd->bjid", np.asarray(x), np.asarray(params["w"]))
     wanted = np.stack([route(row, 2)[0] for row in u])
@@ -107,16 +109,16 @@ def test_the_layer_routes_its_votes(key):
 
 
 def test_stopped_gradients_see_the_weights_as_constants():
-    y, c = nn.route_by_agreement(VOTES, 3)
-    stopped_y, stopped_c = nn.route_by_agreement(VOTES, 3, stop_gradient=True)
+    y, c = nn.capsule.route_by_agreement(VOTES, 3)
+    stopped_y, stopped_c = nn.capsule.route_by_agreement(VOTES, 3, stop_gradient=True)
     assert np.array_equal(y, stopped_y)
     assert np.array_equal(c, stopped_c)
 
     def last_sum(votes):
-        return (nn.squash(jnp.einsum("bji,bjid->bjd", c, votes)) ** 2).sum()
+        return (nn.capsule.squash(jnp.einsum("bji,bjid->bjd", c, votes)) ** 2).sum()
 
     def routed(votes, stop):
-        return (nn.route_by_agreement(votes, 3, stop)[0] ** 2).sum()
+        return (nn.capsule.route_by_agreement(votes, 3, stop)[0] ** 2).sum()
 
     wanted = jax.grad(last_sum)(VOTES)
     slope = jax.jit(jax.grad(routed), static_argnums=1)
@@ -128,14 +130,14 @@ def test_the_reference_net_is_the_papers():
     x = jax.ShapeDtypeStruct((2, 28, 28, 1), jnp.float32)
 
     def run(x):
-        params, _ = nn.capsnet(10).init(jax.random.key(0), x)
-        return params, nn.capsnet(10)(params, x)
+        params, _ = nn.capsule.capsnet(10).init(jax.random.key(0), x)
+        return params, nn.capsule.capsnet(10)(params, x)
 
     params, y = jax.eval_shape(run, x)
     assert y.shape == (2, 10, 16)
     assert params[-1]["w"].shape == (1152, 8, 10, 16)
     # 9x9x1x256 + 256, 9x9x256x256 + 256, 1152x8x10x16
-    assert nn.size(params) == 20992 + 5308672 + 1474560
+    assert nn.count_params(params) == 20992 + 5308672 + 1474560
 
 
 # Losses
@@ -144,8 +146,10 @@ def test_the_reference_net_is_the_papers():
 def test_margin_loss_is_its_equation():
     lengths = jnp.array([[0.95, 0.3, 0.05], [0.2, 0.6, 0.8]])
     rows = [0.5 * 0.2**2, (0.9 - 0.6) ** 2 + 0.5 * (0.1**2 + 0.7**2)]
-    assert np.allclose(nn.margin_loss(lengths, jnp.array([0, 1])), np.mean(rows), atol=1e-6)
-    other = nn.margin_loss(lengths, jnp.array([0, 1]), m_plus=1.0, m_minus=0.25, down_weight=1.0)
+    assert np.allclose(nn.capsule.margin_loss(lengths, jnp.array([0, 1])), np.mean(rows), atol=1e-6)
+    other = nn.capsule.margin_loss(
+        lengths, jnp.array([0, 1]), m_plus=1.0, m_minus=0.25, down_weight=1.0
+    )
     rows = [0.05**2 + 0.05**2, 0.4**2 + 0.55**2]
     assert np.allclose(other, np.mean(rows), atol=1e-6)
 
@@ -153,11 +157,11 @@ def test_margin_loss_is_its_equation():
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_outside_of_the_classes_is_a_row_without_any(label):
     scores, labels = jnp.array([[0.95, 0.3, 0.05]]), jnp.array([label])
-    assert np.allclose(nn.margin_loss(scores, labels), 0.5 * (0.85**2 + 0.2**2), atol=1e-6)
+    assert np.allclose(nn.capsule.margin_loss(scores, labels), 0.5 * (0.85**2 + 0.2**2), atol=1e-6)
     wanted = 1.85**2 + 1.2**2 + 0.95**2
-    assert np.allclose(nn.spread_loss(scores, labels), wanted, atol=1e-5)
+    assert np.allclose(nn.capsule.spread_loss(scores, labels), wanted, atol=1e-5)
     capsules = jnp.ones((1, 3, 2))
-    assert np.all(nn.mask_capsules((capsules, labels)) == 0)
+    assert np.all(nn.capsule.mask_capsules((capsules, labels)) == 0)
 
 
 # The decoder
@@ -166,24 +170,24 @@ def test_a_label_outside_of_the_classes_is_a_row_without_any(label):
 def test_a_mask_keeps_the_label_or_the_longest(key):
     x = normal(key, (4, 3, 2))
     labels = jnp.array([2, 0, 1, 1])
-    kept = np.asarray(nn.mask_capsules((x, labels)))
+    kept = np.asarray(nn.capsule.mask_capsules((x, labels)))
     for row, label in enumerate(labels):
         assert np.array_equal(kept[row, label], x[row, label])
         assert np.all(np.delete(kept[row], label, axis=0) == 0)
-    longest = jnp.argmax(nn.capsule_lengths(x), axis=-1)
-    assert np.array_equal(nn.mask_capsules(x), nn.mask_capsules((x, longest)))
+    longest = jnp.argmax(nn.capsule.capsule_lengths(x), axis=-1)
+    assert np.array_equal(nn.capsule.mask_capsules(x), nn.capsule.mask_capsules((x, longest)))
 
 
 def test_the_decoder_draws_from_the_kept_capsule_alone(key):
     x, labels = normal(key, (4, 3, 2)), jnp.array([2, 0, 1, 1])
-    net = nn.capsule_decoder((5, 4, 1), (8,))
+    net = nn.capsule.capsule_decoder((5, 4, 1), (8,))
     params, _ = net.init(key, x)
     y = net(params, (x, labels))
     assert y.shape == (4, 5, 4, 1)
     assert np.all((y > 0) & (y < 1))
-    others = nn.mask_capsules((x, labels)) + 7 * (x - nn.mask_capsules((x, labels)))
+    others = nn.capsule.mask_capsules((x, labels)) + 7 * (x - nn.capsule.mask_capsules((x, labels)))
     assert np.array_equal(net(params, (others, labels)), y)
-    hidden = np.maximum(np.asarray(nn.mask_capsules((x, labels))).reshape(4, 6)
+    hidden = np.maximum(np.asarray(nn.capsule.mask_capsules((x, labels))).reshape(4, 6)
                         @ params[1][0]["w"] + params[1][0]["b"], 0)  # fmt: skip
     wanted = 1 / (1 + np.exp(-(hidden @ params[1][2]["w"] + params[1][2]["b"])))
     assert np.allclose(y.reshape(4, 20), wanted, atol=1e-5)
@@ -195,19 +199,28 @@ def test_the_decoder_draws_from_the_kept_capsule_alone(key):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: nn.capsules(4, 8, iterations=0), "capsules: iterations must be .* at least 1"),
-        (lambda: nn.capsules(4, 0), "capsules: dimension must be .* at least 1, got 0"),
-        (lambda: nn.capsules(0, 8), "capsules: n must be"),
-        (lambda: nn.primary_capsules(4, 0, 3), "primary_capsules: dimension must be"),
-        (lambda: nn.primary_capsules(0, 4, 3), "primary_capsules: types must be"),
-        (lambda: nn.capsnet(10, iterations=0), "iterations must be"),
-        (lambda: nn.capsnet(10, dimension=0), "dimension must be"),
-        (lambda: nn.capsnet(10, width=0), "dimension must be"),
-        (lambda: nn.capsnet(0), "capsules: n must be"),
-        (lambda: nn.capsule_decoder((28, 0, 1)), "capsule_decoder: shape must be"),
-        (lambda: nn.route_by_agreement(VOTES, 0), "route_by_agreement: iterations must be"),
-        (lambda: nn.route_by_agreement(VOTES, -1), "route_by_agreement: iterations must be"),
-        (lambda: nn.route_by_agreement(VOTES[0]), r"takes votes \[batch, n, inputs, dimension\]"),
+        (
+            lambda: nn.capsule.capsules(4, 8, iterations=0),
+            "capsules: iterations must be .* at least 1",
+        ),
+        (lambda: nn.capsule.capsules(4, 0), "capsules: dimension must be .* at least 1, got 0"),
+        (lambda: nn.capsule.capsules(0, 8), "capsules: n must be"),
+        (lambda: nn.capsule.primary_capsules(4, 0, 3), "primary_capsules: dimension must be"),
+        (lambda: nn.capsule.primary_capsules(0, 4, 3), "primary_capsules: types must be"),
+        (lambda: nn.capsule.capsnet(10, iterations=0), "iterations must be"),
+        (lambda: nn.capsule.capsnet(10, dimension=0), "dimension must be"),
+        (lambda: nn.capsule.capsnet(10, width=0), "dimension must be"),
+        (lambda: nn.capsule.capsnet(0), "capsules: n must be"),
+        (lambda: nn.capsule.capsule_decoder((28, 0, 1)), "capsule_decoder: shape must be"),
+        (lambda: nn.capsule.route_by_agreement(VOTES, 0), "route_by_agreement: iterations must be"),
+        (
+            lambda: nn.capsule.route_by_agreement(VOTES, -1),
+            "route_by_agreement: iterations must be",
+        ),
+        (
+            lambda: nn.capsule.route_by_agreement(VOTES[0]),
+            r"takes votes \[batch, n, inputs, dimension\]",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(make, said):
@@ -215,7 +228,7 @@ def test_bad_arguments_are_refused(make, said):
         make()
 
 
-NET = nn.capsnet(4, channels=8, kernel_size=3, types=2, primary_kernel=3)
+NET = nn.capsule.capsnet(4, channels=8, kernel_size=3, types=2, primary_kernel=3)
 
 
 def shaped(*shape, dtype=jnp.float32):
@@ -239,14 +252,14 @@ def test_other_pictures_than_the_params_are_for_are_refused(key):
 
 def test_what_is_no_capsules_is_refused(key):
     with pytest.raises(ValueError, match="put primary_capsules before it"):
-        nn.capsules(4, 8).init(key, shaped(2, 8, 8, 1))
+        nn.capsule.capsules(4, 8).init(key, shaped(2, 8, 8, 1))
     with pytest.raises(ValueError, match=r"mask_capsules takes capsules \[batch, capsules"):
-        nn.mask_capsules(jnp.ones((2, 3)))
+        nn.capsule.mask_capsules(jnp.ones((2, 3)))
     with pytest.raises(TypeError, match="capsules takes floating features"):
-        nn.capsules(4, 8).init(key, shaped(2, 8, 8, dtype=jnp.int32))
+        nn.capsule.capsules(4, 8).init(key, shaped(2, 8, 8, dtype=jnp.int32))
 
 
-@pytest.mark.parametrize("loss", [nn.margin_loss, nn.spread_loss])
+@pytest.mark.parametrize("loss", [nn.capsule.margin_loss, nn.capsule.spread_loss])
 @pytest.mark.parametrize("labels", [jnp.zeros((2, 1), int), jnp.zeros(2), jnp.zeros(3, int)])
 def test_labels_are_one_whole_number_a_row(loss, labels):
     with pytest.raises(ValueError, match="takes one integer label a row"):

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from jaxnn.layers.cells import elman, gru, mgu, side_by_side
-from jaxnn.layers.linear_recurrent import lru, min_gru, min_lstm
-from jaxnn.layers.lstm import lstm
-from jaxnn.padding import length_mask
-from jaxnn.sequence import bidirectional, stack, unroll
+from jaxnn.layers.recurrent.cells import elman, gru, mgu, side_by_side
+from jaxnn.layers.recurrent.linear import lru, min_gru, min_lstm
+from jaxnn.layers.recurrent.lstm import lstm
+from jaxnn.sequences.masks import length_mask
+from jaxnn.sequences.unroll import bidirectional, stack, unroll
 from tests import golden
 
 pytestmark = pytest.mark.ordinary

@@ -132,7 +132,7 @@ def run_of():
 
 def test_a_checkpoint_of_another_net_names_the_paths_that_differ(saved):
     net = nn.serial(nn.mlp(4, 4, 1))
-    train = nn.training.start(net, OPTIMIZER, jax.random.key(0), X)
+    train = nn.training.init_train(net, OPTIMIZER, jax.random.key(0), X)
     step = nn.training.step(nn.training.supervised(net, nn.mse), OPTIMIZER)
     with pytest.raises(ValueError, match=r"step 15 .* does not fit this net and optimizer") as said:
         nn.training.fit(step, train, (X, Y), steps=19, batch_size=16, checkpoint=saved)

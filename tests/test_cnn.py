@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets import cnn
+from jaxnn.nets.vision import cnn
 from tests import golden
 
 KEY = jax.random.key(0)
@@ -27,7 +27,7 @@ def shapes(net, *shape):
         return params, net.apply(params, state, x)[0]
 
     params, y = jax.eval_shape(run, x)
-    return nn.size(params), y.shape
+    return nn.count_params(params), y.shape
 
 
 # Sizes, as published

@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jaxnn import core
-from jaxnn.layers import convolve as forms
-from jaxnn.layers import window
-from jaxnn.layers.conv import conv, conv_transpose, depthwise_conv
+from jaxnn.layers.convolution import convolve as forms
+from jaxnn.layers.convolution import window
+from jaxnn.layers.convolution.conv import conv, conv_transpose, depthwise_conv
 from tests import golden
 
 pytestmark = pytest.mark.ordinary

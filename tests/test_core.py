@@ -132,12 +132,12 @@ def test_a_width_is_a_whole_number(value):
 
 
 def test_same_refuses_what_would_broadcast():
-    core.same(X, X + 1, "here")
+    core.check_same_spec(X, X + 1, "here")
     for other in (X[:1], X[..., None], X.astype(jnp.bfloat16), (X,)):
         with pytest.raises(ValueError, match="here: .* against .*make them equal"):
-            core.same(X, other, "here")
+            core.check_same_spec(X, other, "here")
 
 
 def test_pictures_of_bytes_are_refused_with_their_scale():
     with pytest.raises(TypeError, match=r"uint8\[2,4\]: cast with .*float32\) / 255"):
-        core.features(jnp.ones((2, 4), jnp.uint8), "conv")
+        core.check_features(jnp.ones((2, 4), jnp.uint8), "conv")

@@ -70,10 +70,10 @@ def trimmed(row):
 
 
 def test_labels_are_padded_with_zeros():
-    packed = nn.ctc_labels([[1, 1, 2], [], [2]], [4, 0, 1], classes=3)
+    packed = nn.ctc.pack_labels([[1, 1, 2], [], [2]], [4, 0, 1], classes=3)
     assert packed.dtype == np.int32
     assert packed.tolist() == [[1, 1, 2], [0, 0, 0], [2, 0, 0]]
-    assert nn.ctc_labels([[1], []], [1, 0], classes=2, most=2).tolist() == [[1, 0], [0, 0]]
+    assert nn.ctc.pack_labels([[1], []], [1, 0], classes=2, most=2).tolist() == [[1, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_labels_are_padded_with_zeros():
 )
 def test_a_row_whose_labels_cannot_be_said_is_named(labels, message):
     if message is None:
-        nn.ctc_labels(labels, [4, 4], classes=3)
+        nn.ctc.pack_labels(labels, [4, 4], classes=3)
         return
     with pytest.raises(ValueError, match=message):
-        nn.ctc_labels(labels, [4, 4], classes=3)
+        nn.ctc.pack_labels(labels, [4, 4], classes=3)
 
 
 def test_more_labels_than_most_are_refused():
     with pytest.raises(ValueError, match="row 0 has 2 labels, more than most=1"):
-        nn.ctc_labels([[1, 2]], [9], classes=3, most=1)
+        nn.ctc.pack_labels([[1, 2]], [9], classes=3, most=1)
 
 
 def test_the_loss_of_optax_is_the_chance_of_all_alignments(key):
@@ -114,11 +114,11 @@ def test_the_loss_of_optax_is_the_chance_of_all_alignments(key):
 
 def test_greedy_says_the_largest_of_each_step(key):
     logits, lengths = draw(key, 16, 9, 4), jnp.arange(16) % 11
-    got = jax.jit(nn.ctc_greedy)(logits, lengths)
+    got = jax.jit(nn.ctc.greedy)(logits, lengths)
     for row, length, labels in zip(logits, lengths, got, strict=True):
         best = np.asarray(row).argmax(-1)[: int(length)]
         assert labels.tolist() == [*said(best), *[0] * (9 - len(said(best)))]
-    assert (nn.ctc_greedy(logits) == nn.ctc_greedy(logits, jnp.full(16, 9))).all()
+    assert (nn.ctc.greedy(logits) == nn.ctc.greedy(logits, jnp.full(16, 9))).all()
 
 
 # Beam
@@ -126,7 +126,7 @@ def test_greedy_says_the_largest_of_each_step(key):
 
 def test_a_beam_of_all_prefixes_is_exact(key):
     logits, lengths = draw(key), jnp.array([5, 3, 0])
-    labels, chance = jax.jit(lambda *x: nn.ctc_beam(*x, beams=64))(logits, lengths)
+    labels, chance = jax.jit(lambda *x: nn.ctc.beam_search(*x, beams=64))(logits, lengths)
     assert labels.dtype == jnp.int32
     for row, length, found, logs in zip(logits, lengths, labels, chance, strict=True):
         totals, _ = enumerated(row[: int(length)])
@@ -140,7 +140,7 @@ def test_a_beam_of_all_prefixes_is_exact(key):
 @pytest.mark.parametrize("beams", [1, 2, 4])
 def test_a_narrow_beam_is_that_of_plain_python(key, beams):
     logits = draw(key, 8, 8, 4)
-    labels, chance = nn.ctc_beam(logits, beams=beams)
+    labels, chance = nn.ctc.beam_search(logits, beams=beams)
     for row, found, logs in zip(logits, labels, chance, strict=True):
         wanted = searched(np.asarray(jax.nn.softmax(row), np.float64), beams)
         assert [trimmed(each) for each in found] == list(wanted)
@@ -149,15 +149,15 @@ def test_a_narrow_beam_is_that_of_plain_python(key, beams):
 
 def test_the_beam_finds_what_no_single_alignment_says():
     logits = jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]]))
-    labels, chance = nn.ctc_beam(logits, beams=2)
-    assert trimmed(nn.ctc_greedy(logits)[0]) == ()
+    labels, chance = nn.ctc.beam_search(logits, beams=2)
+    assert trimmed(nn.ctc.greedy(logits)[0]) == ()
     assert [trimmed(each) for each in labels[0]] == [(1,), ()]
     assert np.exp(chance[0]) == pytest.approx([0.64, 0.36])
 
 
 def test_classes_without_any_chance_are_never_said():
     logits = jnp.array([[[0.0, 1.0, -jnp.inf], [0.0, 1.0, -jnp.inf]]])
-    labels, chance = nn.ctc_beam(logits, beams=8)
+    labels, chance = nn.ctc.beam_search(logits, beams=8)
     live = np.isfinite(chance[0])
     assert {trimmed(each) for each in labels[0][live]} == {(), (1,)}
     assert np.exp(chance[0][live]).sum() == pytest.approx(1)
@@ -169,7 +169,7 @@ def test_classes_without_any_chance_are_never_said():
 def test_the_alignment_is_the_best_of_all(key):
     labels, lengths = padded((1, 2), (2, 2), ()), jnp.array([5, 4, 3])
     logits = draw(key)
-    places, logs = jax.jit(nn.ctc_align)(logits, labels, lengths)
+    places, logs = jax.jit(nn.ctc.align)(logits, labels, lengths)
     for row, length, each, at, log in zip(logits, lengths, labels, places, logs, strict=True):
         _, best = enumerated(row[: int(length)])
         chance, alignment = best[trimmed(each)]
@@ -181,7 +181,7 @@ def test_the_alignment_is_the_best_of_all(key):
 
 def test_labels_that_cannot_be_said_have_no_alignment(key):
     labels, lengths = padded((1, 1, 1), (1,), (1, 2)), jnp.array([4, 0, 2])
-    places, logs = nn.ctc_align(draw(key), labels, lengths)
+    places, logs = nn.ctc.align(draw(key), labels, lengths)
     assert np.isneginf(logs).tolist() == [True, True, False]
     assert (places[:2] == -1).all()
     assert places[2].tolist() == [0, 1, -1, -1, -1]
@@ -203,11 +203,11 @@ def test_distance_is_that_of_the_textbook(key):
     guess, truth = (rng.integers(1, 4, (40, n)) for n in (7, 5))
     guess *= np.arange(7) < rng.integers(0, 8, (40, 1))
     truth *= np.arange(5) < rng.integers(0, 6, (40, 1))
-    got = jax.jit(nn.edit_distance)(jnp.asarray(guess), jnp.asarray(truth))
+    got = jax.jit(nn.ctc.edit_distance)(jnp.asarray(guess), jnp.asarray(truth))
     assert got.tolist() == [
         plain(trimmed(a), trimmed(b)) for a, b in zip(guess, truth, strict=True)
     ]
-    assert nn.edit_distance(padded((1, 2, 3)), padded((2, 3, 4))).tolist() == [2]
+    assert nn.ctc.edit_distance(padded((1, 2, 3)), padded((2, 3, 4))).tolist() == [2]
 
 
 # Dtypes and refusals
@@ -222,43 +222,43 @@ def test_dtypes_are_not_promoted(key, dtype):
     ):
         logits, labels = draw(key).astype(dtype), jnp.ones((3, 2), jnp.int16)
         wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
-        assert nn.ctc_greedy(logits, jnp.arange(3)).dtype == jnp.int32
-        assert nn.ctc_beam(logits, jnp.arange(3), beams=2)[1].dtype == wide
-        places, logs = nn.ctc_align(logits, labels, jnp.arange(3))
+        assert nn.ctc.greedy(logits, jnp.arange(3)).dtype == jnp.int32
+        assert nn.ctc.beam_search(logits, jnp.arange(3), beams=2)[1].dtype == wide
+        places, logs = nn.ctc.align(logits, labels, jnp.arange(3))
         assert (places.dtype, logs.dtype) == (jnp.int32, wide)
-        assert nn.edit_distance(labels, labels).dtype == jnp.int32
+        assert nn.ctc.edit_distance(labels, labels).dtype == jnp.int32
 
 
 def test_shapes_that_do_not_fit_are_refused(key):
     logits, labels = draw(key), padded((1,), (1,), (1,))
     with pytest.raises(ValueError, match="ctc_greedy takes logits"):
-        nn.ctc_greedy(logits[0])
+        nn.ctc.greedy(logits[0])
     with pytest.raises(ValueError, match="ctc_beam takes one length for each of 3 rows"):
-        nn.ctc_beam(logits, jnp.array([5, 5]))
+        nn.ctc.beam_search(logits, jnp.array([5, 5]))
     with pytest.raises(ValueError, match="ctc_beam: beams"):
-        nn.ctc_beam(logits, beams=0)
+        nn.ctc.beam_search(logits, beams=0)
     with pytest.raises(ValueError, match="ctc_align takes labels .* of 3 rows"):
-        nn.ctc_align(logits, labels[:2])
+        nn.ctc.align(logits, labels[:2])
     with pytest.raises(TypeError, match="integer labels"):
-        nn.ctc_align(logits, 1.0 * labels)
+        nn.ctc.align(logits, 1.0 * labels)
     with pytest.raises(ValueError, match="edit_distance takes labels .* of 3 rows"):
-        nn.edit_distance(labels, labels[:2])
+        nn.ctc.edit_distance(labels, labels[:2])
 
 
 def test_padding_of_minus_one_is_padding():
     logits = 9 * jax.nn.one_hot(jnp.array([[0, 3, 3, 0, 3, 5]]), 6)
     zeros, ones = (jnp.array([[3, 3, 5, pad, pad]]) for pad in (0, -1))
-    for a, b in zip(nn.ctc_align(logits, zeros), nn.ctc_align(logits, ones), strict=True):
+    for a, b in zip(nn.ctc.align(logits, zeros), nn.ctc.align(logits, ones), strict=True):
         assert (a == b).all()
-    assert nn.edit_distance(ones, jnp.array([[3, 5, -1]])).tolist() == [1]
-    assert nn.edit_distance(jnp.array([[-1]]), jnp.array([[4, 2, -1]])).tolist() == [2]
+    assert nn.ctc.edit_distance(ones, jnp.array([[3, 5, -1]])).tolist() == [1]
+    assert nn.ctc.edit_distance(jnp.array([[-1]]), jnp.array([[4, 2, -1]])).tolist() == [2]
 
 
 def test_a_label_beyond_the_classes_is_refused_or_cannot_be_said():
     logits, labels = jnp.zeros((1, 4, 6)), jnp.array([[6]])
     with pytest.raises(ValueError, match="ctc_align: 6 is no label of 6 classes"):
-        nn.ctc_align(logits, labels)
-    steps, chance = jax.jit(nn.ctc_align)(logits, labels)
+        nn.ctc.align(logits, labels)
+    steps, chance = jax.jit(nn.ctc.align)(logits, labels)
     assert (steps == -1).all()
     assert chance == -jnp.inf
 
@@ -266,4 +266,4 @@ def test_a_label_beyond_the_classes_is_refused_or_cannot_be_said():
 @pytest.mark.parametrize("labels", [[[3, 0, 5]], [[3, -1, 5]], [[0, 1, 0]]])
 def test_a_label_behind_padding_is_refused(labels):
     with pytest.raises(ValueError, match="a label follows padding"):
-        nn.edit_distance(jnp.array(labels), jnp.array([[1, 2, 3]]))
+        nn.ctc.edit_distance(jnp.array(labels), jnp.array([[1, 2, 3]]))

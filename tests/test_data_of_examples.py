@@ -60,8 +60,8 @@ def test_pasted_digits_lie_in_their_boxes_and_apart():
     assert (made.x == again.x).all()
     assert made.x.shape == (24, 96, 96)
     assert {len(each) for each in made.boxes} == {1, 2, 3, 4}
-    objects = nn.pack_objects(made.boxes, made.labels, size=(96, 96), classes=10)
-    overlaps = np.asarray(nn.pairwise_iou(*[jnp.asarray(objects.boxes)] * 2))
+    objects = nn.detection.pack_objects(made.boxes, made.labels, size=(96, 96), classes=10)
+    overlaps = np.asarray(nn.detection.pairwise_iou(*[jnp.asarray(objects.boxes)] * 2))
     assert (overlaps[:, ~np.eye(4, dtype=bool)] == 0).all()
 
 

@@ -144,7 +144,7 @@ def test_words_are_dropped_and_kept_in_the_mean(key):
     x = np.zeros((8, 50), np.float32)
     x[:, ::2] = 1
     words = jnp.asarray(np.argwhere(x))
-    graph = jax.tree.map(jnp.asarray, nn.graph(x, [], []))
+    graph = jax.tree.map(jnp.asarray, nn.graph.make_graph(x, [], []))
     nodes = social.fewer_words(key, social.Batch(graph, words, None, None), 0.6).nodes
     assert set(np.unique(nodes).round(5)) == {0.0, 2.5}
     assert (np.asarray(nodes)[x == 0] == 0).all()
@@ -163,9 +163,9 @@ def test_what_was_not_measured_weighs_nothing():
 
     import jaxnn as nn
 
-    point = nn.graph(np.ones((1, 2), np.float32), [], [])
-    graph = nn.batch_graphs([point, point, point], count=4)
-    net = nn.serial(nn.readout("sum"), lambda x: 3 * x)
+    point = nn.graph.make_graph(np.ones((1, 2), np.float32), [], [])
+    graph = nn.graph.batch_graphs([point, point, point], count=4)
+    net = nn.serial(nn.graph.readout("sum"), lambda x: 3 * x)
     loss = molecules.loss_of(net, molecules.squared)
     y = jnp.zeros((4, 2)).at[1].set(jnp.array([1.0, 50.0]))
     known = jnp.array([[False] * 2, [True, False], [True, True], [True, True]])

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets import detection
+from jaxnn.nets.detection import detector
 
 KEY = jax.random.key(0)
 SIZE = (16, 24)
@@ -17,11 +17,11 @@ X = jax.random.normal(KEY, (2, *SIZE, 1))
 
 def small(classes=3):
     backbone = nn.serial(nn.conv(8, 3, stride=4), jax.nn.relu)
-    return nn.detector(classes, backbone, width=8, norm=lambda: nn.group_norm(2))
+    return nn.detection.detector(classes, backbone, width=8, norm=lambda: nn.group_norm(2))
 
 
 def pack(boxes, labels, **options):
-    return nn.pack_objects(boxes, labels, size=SIZE, **({"classes": 3} | options))
+    return nn.detection.pack_objects(boxes, labels, size=SIZE, **({"classes": 3} | options))
 
 
 def sure(objects, classes=3):
@@ -33,7 +33,7 @@ def sure(objects, classes=3):
         row, column = int((top + bottom) / 8), int((left + right) / 8)
         heat[i, row, column, objects.labels[i, n]] = 4.0
         boxes[i, row, column] = objects.boxes[i, n]
-    return nn.Prediction(jnp.asarray(heat), jnp.asarray(boxes))
+    return nn.detection.Prediction(jnp.asarray(heat), jnp.asarray(boxes))
 
 
 OBJECTS = pack([[[1, 2, 7, 9], [12, 5, 23, 15]], [[3, 3, 5, 6]]], [[0, 2], [1]])
@@ -56,7 +56,7 @@ def test_every_place_holds_its_own_middle():
 )
 def test_a_backbone_without_one_whole_stride_is_refused(backbone):
     with pytest.raises(ValueError, match=r"the same whole number of times smaller"):
-        nn.detector(3, backbone).init(KEY, X)
+        nn.detection.detector(3, backbone).init(KEY, X)
 
 
 def test_pictures_of_other_channels_and_bytes_are_refused():
@@ -72,7 +72,9 @@ def test_pictures_of_other_channels_and_bytes_are_refused():
 
 
 def test_the_loss_of_who_knows_is_small_and_of_who_errs_is_not():
-    loss = jax.jit(functools.partial(nn.detection_loss, size=SIZE), static_argnames="box_weight")
+    loss = jax.jit(
+        functools.partial(nn.detection.detection_loss, size=SIZE), static_argnames="box_weight"
+    )
     right = sure(OBJECTS)
     assert loss(right, OBJECTS).shape == (2,)
     # Neighbouring places, which share in a box, were left wrong.
@@ -82,14 +84,17 @@ def test_the_loss_of_who_knows_is_small_and_of_who_errs_is_not():
     for wrong in (moved, other):
         assert (loss(wrong, OBJECTS) > loss(right, OBJECTS) + 2).all()
     boxes = jnp.tile(jnp.asarray(OBJECTS.boxes[1, 0]), (1, 4, 6, 1))
-    whole = nn.Prediction(right.heat[1:], boxes)
-    alone = nn.Objects(*(each[1:] for each in OBJECTS))
+    whole = nn.detection.Prediction(right.heat[1:], boxes)
+    alone = nn.detection.Objects(*(each[1:] for each in OBJECTS))
     assert jnp.allclose(loss(whole, alone), loss(whole, alone, box_weight=0.0), atol=1e-6)
 
 
 def test_heat_falls_off_with_the_sides_of_the_box():
-    heat, peak = detection._gaussians(
-        nn.Objects(*map(jnp.asarray, pack([[[4, 0, 20, 4]]], [[0]]))), (4, 6), SIZE, jnp.float32
+    heat, peak = detector._gaussians(
+        nn.detection.Objects(*map(jnp.asarray, pack([[[4, 0, 20, 4]]], [[0]]))),
+        (4, 6),
+        SIZE,
+        jnp.float32,
     )
     heat, peak = heat[0, ..., 0], peak[0, ..., 0]
     assert np.argwhere(peak).tolist() == [[0, 3]]
@@ -101,9 +106,11 @@ def test_heat_falls_off_with_the_sides_of_the_box():
 
 def test_padding_of_objects_does_not_count():
     prediction = small()(small().init(KEY, X)[0], X)
-    wide = nn.Objects(*(np.pad(each, [(0, 0), (0, 3)] + [(0, 0)] * (each.ndim - 2))
+    wide = nn.detection.Objects(*(np.pad(each, [(0, 0), (0, 3)] + [(0, 0)] * (each.ndim - 2))
                         for each in OBJECTS))  # fmt: skip
-    narrow, padded = (nn.detection_loss(prediction, each, size=SIZE) for each in (OBJECTS, wide))
+    narrow, padded = (
+        nn.detection.detection_loss(prediction, each, size=SIZE) for each in (OBJECTS, wide)
+    )
     assert jnp.allclose(narrow, padded)
 
 
@@ -112,15 +119,17 @@ def test_focal_loss_is_the_papers():
     peak = np.arange(7) % 2
     p = 1 / (1 + np.exp(-logits))
     by_hand = -np.where(peak, (1 - p) ** 2 * np.log(p), (1 - wanted) ** 4 * p**2 * np.log(1 - p))
-    ours = nn.focal_loss(*(jnp.asarray(each, jnp.float32) for each in (logits, wanted, peak)))
+    ours = nn.detection.focal_loss(
+        *(jnp.asarray(each, jnp.float32) for each in (logits, wanted, peak))
+    )
     assert np.allclose(ours, by_hand, atol=1e-6)
     with pytest.raises(ValueError, match="of one shape"):
-        nn.focal_loss(jnp.ones((2, 3)), jnp.ones((2, 1)), jnp.ones((2, 3)))
+        nn.detection.focal_loss(jnp.ones((2, 3)), jnp.ones((2, 1)), jnp.ones((2, 3)))
 
 
 def test_objects_of_another_batch_are_refused():
     with pytest.raises(ValueError, match="2 predictions and objects for 1 pictures"):
-        nn.detection_loss(sure(OBJECTS), pack([[]], [[]]), size=SIZE)
+        nn.detection.detection_loss(sure(OBJECTS), pack([[]], [[]]), size=SIZE)
 
 
 def trained(objects, classes=3):
@@ -130,10 +139,10 @@ def trained(objects, classes=3):
     def loss(params, state, batch, *, key, train):
         x, objects = batch
         prediction, state = net.apply(params, state, x, key=key, train=train)
-        return nn.detection_loss(prediction, objects, size=SIZE).mean(), (state, {})
+        return nn.detection.detection_loss(prediction, objects, size=SIZE).mean(), (state, {})
 
     step = nn.training.step(loss, optimizer)
-    train, losses = nn.training.start(net, optimizer, KEY, X), []
+    train, losses = nn.training.init_train(net, optimizer, KEY, X), []
     for _ in range(30):
         train, metrics = step(train, (X, objects))
         losses.append(float(metrics["loss"]))
@@ -158,7 +167,7 @@ def test_a_class_never_seen_is_never_found_and_does_no_harm():
 
 
 def test_what_is_known_is_found():
-    found = jax.jit(functools.partial(nn.detect, most=10))(sure(OBJECTS))
+    found = jax.jit(functools.partial(nn.detection.detect, most=10))(sure(OBJECTS))
     assert found.boxes.shape == (2, 10, 4)
     assert (found.mask[:, :-1] >= found.mask[:, 1:]).all() or (found.mask == 0).any()
     for i in range(2):
@@ -168,14 +177,16 @@ def test_what_is_known_is_found():
         wanted = OBJECTS.mask[i]
         assert pairs == sorted(zip(OBJECTS.labels[i][wanted].tolist(),
                                    OBJECTS.boxes[i][wanted].tolist(), strict=True))  # fmt: skip
-    assert nn.mean_average_precision(found, OBJECTS, classes=3) == pytest.approx(1)
+    assert nn.detection.mean_average_precision(found, OBJECTS, classes=3) == pytest.approx(1)
 
 
 def test_the_worse_of_two_that_overlap_goes_unless_it_is_of_another_class():
     heat = jnp.full((1, 1, 3, 2), -9.0).at[0, 0, :, 0].set(jnp.array([2.0, 3.0, 1.0]))
     heat = heat.at[0, 0, 0, 1].set(0.5)
     boxes = jnp.array([[[[0.0, 0, 4, 4], [0, 0, 4, 5], [9, 9, 12, 12]]]])
-    found = jax.jit(functools.partial(nn.detect, most=4))(nn.Prediction(heat, boxes))
+    found = jax.jit(functools.partial(nn.detection.detect, most=4))(
+        nn.detection.Prediction(heat, boxes)
+    )
     kept = found.mask[0] > 0
     assert kept.tolist() == [True, False, True, True]
     assert found.labels[0].tolist() == [0, 0, 0, 1]
@@ -183,7 +194,7 @@ def test_the_worse_of_two_that_overlap_goes_unless_it_is_of_another_class():
 
 
 def test_more_than_there_are_places_are_not_found():
-    found = jax.eval_shape(functools.partial(nn.detect, most=1000), sure(OBJECTS))
+    found = jax.eval_shape(functools.partial(nn.detection.detect, most=1000), sure(OBJECTS))
     assert found.mask.shape == (2, 4 * 6 * 3)
     with pytest.raises(ValueError, match="most must be a whole number"):
-        nn.detect(sure(OBJECTS), most=0)
+        nn.detection.detect(sure(OBJECTS), most=0)

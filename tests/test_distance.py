@@ -68,7 +68,7 @@ def test_no_array_of_rows_by_centres_by_features_is_kept():
 def test_k_means_far_from_zero_finds_what_scikit_learn_finds(away):
     x = np.concatenate([RNG.normal(size=(50, 2)) * 0.5 + at for at in ((0, 0), (5, 0), (0, 5))])
     x = (x + away).astype(np.float32)
-    runs = [nn.kmeans(jax.random.key(i), jnp.asarray(x), 3) for i in range(5)]
+    runs = [nn.rbf.kmeans(jax.random.key(i), jnp.asarray(x), 3) for i in range(5)]
     best = min(runs, key=lambda run: float(run.inertia))
     assert best.steps < 100
     peer = KMeans(3, n_init=5, random_state=0)  # pyright: ignore[reportArgumentType]
@@ -79,7 +79,7 @@ def test_k_means_far_from_zero_finds_what_scikit_learn_finds(away):
 def test_codes_in_half_precision_are_the_nearest():
     z = jnp.asarray(RNG.normal(size=(200, 16)) + 10, jnp.bfloat16)
     book = jnp.asarray(RNG.normal(size=(32, 16)) + 10, jnp.float32)
-    net = nn.vector_quantizer(32)
+    net = nn.autoencoder.vector_quantizer(32)
     found = net({"codebook": book}, z).index
     wanted = exact(z, book.astype(jnp.bfloat16)).argmin(axis=1)
     assert (found == wanted).all()
@@ -96,23 +96,23 @@ def test_the_error_of_a_map_is_that_of_float64(away, distance):
         "manhattan": np.abs(a - b).sum(-1),
         "cosine": 1 - (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)),
     }[distance]
-    found = nn.unit_distances(weights, x, distance)
+    found = nn.som.unit_distances(weights, x, distance)
     # Far away 1 - cosine is 1e-9, of which float64 has seven digits and float32 three.
     np.testing.assert_allclose(found, apart, rtol=1e-2 if distance == "cosine" else 1e-5)
-    error = nn.quantization_error(jnp.asarray(weights), jnp.asarray(x), distance)
+    error = nn.som.quantization_error(jnp.asarray(weights), jnp.asarray(x), distance)
     assert float(error) == pytest.approx(apart.min(axis=1).mean(), rel=1e-3)
 
 
 def test_weights_that_are_not_numbers_have_no_error_that_is_a_number():
-    x, grid = jnp.ones((5, 2)), nn.Grid(2, 2)
+    x, grid = jnp.ones((5, 2)), nn.som.Grid(2, 2)
     weights = jnp.full((4, 2), jnp.nan)
-    assert jnp.isnan(nn.quantization_error(weights, x))
-    assert jnp.isnan(nn.topographic_error(grid, weights, x))
-    assert (nn.winners(weights, x).index == -1).all()
+    assert jnp.isnan(nn.som.quantization_error(weights, x))
+    assert jnp.isnan(nn.som.topographic_error(grid, weights, x))
+    assert (nn.som.best_matching_units(weights, x).index == -1).all()
     with pytest.raises(ValueError, match="u_matrix: weights are NaN"):
-        nn.u_matrix(grid, weights)
+        nn.som.u_matrix(grid, weights)
     one = jnp.zeros((4, 2)).at[0].set(jnp.nan)
-    assert jnp.isnan(jax.jit(lambda w: nn.u_matrix(grid, w))(one)[0, 0])
+    assert jnp.isnan(jax.jit(lambda w: nn.som.u_matrix(grid, w))(one)[0, 0])
 
 
 @pytest.mark.parametrize("penalty", [1e-12, 1e-6, 1e-2, 10.0])
@@ -126,25 +126,25 @@ def test_ridge_with_repeated_features_is_that_of_float64(penalty, repeated):
     u, s, vt = np.linalg.svd(wide, full_matrices=False)
     share = np.where(s > 1e-9, s / (s**2 + penalty), 0)
     w = vt.T @ (share[:, None] * (u.T @ out))
-    found = nn.ridge(jnp.asarray(x), jnp.asarray(y), penalty)
+    found = nn.rbf.ridge(jnp.asarray(x), jnp.asarray(y), penalty)
     np.testing.assert_allclose(found["w"], w, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("labels", [[0, -1, 1], [0, 2, 1]])
 def test_a_label_that_is_no_class_is_refused(labels):
     with pytest.raises(ValueError, match=r"unit_labels: labels are 0 to 1, got"):
-        nn.unit_labels(nn.Grid(1, 2), jnp.array([0, 0, 1]), jnp.array(labels), 2)
+        nn.som.unit_labels(nn.som.Grid(1, 2), jnp.array([0, 0, 1]), jnp.array(labels), 2)
 
 
 def test_a_misspelt_distance_is_refused_everywhere():
     w = jnp.ones((4, 2))
     calls = [
-        lambda: nn.winners(w, w, "cosin"),
-        lambda: nn.quantization_error(w, w, "cosin"),
-        lambda: nn.topographic_error(nn.Grid(2, 2), w, w, "cosin"),
-        lambda: nn.u_matrix(nn.Grid(2, 2), w, "cosin"),
-        lambda: nn.som_sums(w, w, "cosin"),
-        lambda: nn.som(nn.Grid(2, 2), 5, distance="cosin"),
+        lambda: nn.som.best_matching_units(w, w, "cosin"),
+        lambda: nn.som.quantization_error(w, w, "cosin"),
+        lambda: nn.som.topographic_error(nn.som.Grid(2, 2), w, w, "cosin"),
+        lambda: nn.som.u_matrix(nn.som.Grid(2, 2), w, "cosin"),
+        lambda: nn.som.som_sums(w, w, "cosin"),
+        lambda: nn.som.self_organizing_map(nn.som.Grid(2, 2), 5, distance="cosin"),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="did you mean 'cosine'"):
@@ -164,7 +164,7 @@ def test_the_nearest_is_that_of_float64_at_every_scale(features, scale):
     x = jnp.asarray(groups(3.0, features, 200) * scale, jnp.float32)
     centres = jnp.asarray(groups(3.0, features, 20) * scale, jnp.float32)
     assert (nearest(x, centres) == exact(x, centres).argmin(axis=1)).all()
-    found = nn.winners(centres, x)
+    found = nn.som.best_matching_units(centres, x)
     np.testing.assert_allclose(found.distance, np.sqrt(exact(x, centres).min(axis=1)), rtol=1e-5)
 
 
@@ -178,7 +178,9 @@ def test_products_that_differences_decide_find_the_nearest(missing, away):
     off = x.astype(np.float64)[:, None] - centres.astype(np.float64)
     off = np.where(there[:, None], off, 0)
     wanted = np.square(off).sum(axis=-1)
-    found = np.asarray(nn.winners(jnp.asarray(centres), jnp.where(there, x, jnp.nan)).index)
+    found = np.asarray(
+        nn.som.best_matching_units(jnp.asarray(centres), jnp.where(there, x, jnp.nan)).index
+    )
     least = wanted.min(axis=1)
     np.testing.assert_allclose(wanted[np.arange(150), found], least, rtol=1e-6, atol=1e-9)
     assert found[4] == 4
@@ -203,7 +205,7 @@ def test_forward_mode_and_second_derivatives_are_those_of_the_formula():
 @pytest.mark.parametrize("scale", [1e-20, 1e18])
 def test_k_means_finds_the_clusters_at_every_scale(scale):
     x = np.concatenate([RNG.normal(size=(50, 2)) * 0.1 + at for at in ((0, 0), (5, 0), (0, 5))])
-    found = nn.kmeans(jax.random.key(0), jnp.asarray(x * scale, jnp.float32), 3)
+    found = nn.rbf.kmeans(jax.random.key(0), jnp.asarray(x * scale, jnp.float32), 3)
     assert sorted(found.counts.tolist()) == [50, 50, 50]
     middles = np.sort([x[i : i + 50].sum(axis=1).mean() for i in (0, 50, 100)])
     np.testing.assert_allclose(np.sort(found.centres.sum(axis=1)) / scale, middles, atol=1e-4)
@@ -211,13 +213,13 @@ def test_k_means_finds_the_clusters_at_every_scale(scale):
 
 def test_k_means_of_rows_that_are_not_numbers_is_refused():
     with pytest.raises(ValueError, match="kmeans: x holds NaN or infinities"):
-        nn.kmeans(jax.random.key(0), jnp.ones((4, 2)).at[0, 0].set(jnp.nan), 2)
+        nn.rbf.kmeans(jax.random.key(0), jnp.ones((4, 2)).at[0, 0].set(jnp.nan), 2)
     with pytest.raises(TypeError, match=r"key must be one of jax.random.key"):
-        nn.kmeans(0, jnp.ones((4, 2)), 2)  # pyright: ignore[reportArgumentType]
+        nn.rbf.kmeans(0, jnp.ones((4, 2)), 2)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("size", [1e-15, 1e25])
 def test_cosine_does_not_know_the_length(size):
     x, weights = (jnp.asarray(RNG.normal(size=(n, 5)), jnp.float32) for n in (8, 3))
-    found = nn.unit_distances(weights * size, x * size, "cosine")
-    np.testing.assert_allclose(found, nn.unit_distances(weights, x, "cosine"), rtol=1e-4)
+    found = nn.som.unit_distances(weights * size, x * size, "cosine")
+    np.testing.assert_allclose(found, nn.som.unit_distances(weights, x, "cosine"), rtol=1e-4)

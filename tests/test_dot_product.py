@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.layers import dot_product
-from jaxnn.layers.dot_product import attend, by_head, check_implementation
+from jaxnn.layers.attention import dot_product
+from jaxnn.layers.attention.dot_product import attend, by_head, check_implementation
+from jaxnn.layers.attention.masks import KeyPositions, MaskConfig
+from jaxnn.layers.attention.positions import alibi_slopes
 from jaxnn.layers.noise import dropout
-from jaxnn.layers.rotary import alibi_slopes
-from jaxnn.layers.sight import Rule, Sight
 
 pytestmark = pytest.mark.ordinary
 
 STEPS = jnp.arange(11, dtype=jnp.int32)[None]
 EACH = jax.random.bernoulli(jax.random.key(3), 0.5, (2, 11, 11))
 RULES = {
-    "plain": Rule(),
-    "causal": Rule(causal=True),
-    "window": Rule(window=3),
-    "causal window with alibi": Rule(causal=True, window=4, alibi=True),
+    "plain": MaskConfig(),
+    "causal": MaskConfig(causal=True),
+    "window": MaskConfig(window=3),
+    "causal window with alibi": MaskConfig(causal=True, window=4, alibi=True),
 }
 SEEN = {
     "all seen": None,
@@ -40,7 +40,7 @@ def draw(dtype=jnp.float32, time=11, keys=11, shared=2):
 
 
 def sight(time=11, keys=11, seen=None):
-    return Sight(STEPS[:, :time], STEPS[:, :keys], seen)
+    return KeyPositions(STEPS[:, :time], STEPS[:, :keys], seen)
 
 
 def by_hand(q, k, v, sight, rule):
@@ -128,12 +128,12 @@ def test_every_form_has_the_same_gradients(name, seen):
 def test_queries_and_keys_may_differ_in_number(shared):
     inputs = draw(time=3, shared=shared)
     y = jax.jit(attend)(*inputs, sight(3))
-    assert np.allclose(y, by_hand(*inputs, sight(3), Rule()), atol=1e-5)
+    assert np.allclose(y, by_hand(*inputs, sight(3), MaskConfig()), atol=1e-5)
 
 
 def test_float64_is_exact():
     with jax.enable_x64(True):
-        inputs, rule = draw(jnp.float64), Rule(causal=True, alibi=True)
+        inputs, rule = draw(jnp.float64), MaskConfig(causal=True, alibi=True)
         y = jax.jit(partial(attend, rule=rule, aligned=True))(*inputs, sight())
         assert np.abs(y - by_hand(*inputs, sight(), rule)).max() < 1e-14
 
@@ -157,12 +157,12 @@ def test_without_steps_or_keys_there_are_zeros():
 # Platforms
 
 
-def lowered(platform, *, rule=Rule(causal=True), key=None, dtype=jnp.float32):  # noqa: B008
+def lowered(platform, *, rule=MaskConfig(causal=True), key=None, dtype=jnp.float32):  # noqa: B008
     shape = jax.ShapeDtypeStruct((2, 256, 4, 8), dtype)
     where = jax.ShapeDtypeStruct((1, 256), jnp.int32)
 
     def function(q, k, v, at):
-        return attend(q, k, v, Sight(at, at), rule, aligned=True, key=key)
+        return attend(q, k, v, KeyPositions(at, at), rule, aligned=True, key=key)
 
     traced = jax.jit(function).trace(shape, shape, shape, where)
     return traced.lower(lowering_platforms=(platform,)).as_text()
@@ -177,7 +177,7 @@ def test_the_cpu_goes_head_by_head_through_long_sequences_and_others_do_not():
 def test_short_sequences_take_the_product_of_weights_and_values_once_for_the_gradient():
     def products(one_by_one):
         def loss(q, k, v):
-            form = partial(by_head, rule=Rule(causal=True), one_by_one=one_by_one)
+            form = partial(by_head, rule=MaskConfig(causal=True), one_by_one=one_by_one)
             return form(q, k, v, sight(), None).sum()
 
         return str(jax.make_jaxpr(jax.grad(loss, argnums=(0, 1, 2)))(*draw())).count("dot_general")
@@ -189,14 +189,14 @@ def test_no_platform_makes_float64_of_float32():
     with jax.enable_x64(True):
         for platform in ("cpu", "cuda"):
             assert "f32" not in lowered(platform, dtype=jnp.float64)
-            assert "f64" not in lowered(platform, rule=Rule(window=3, alibi=True))
+            assert "f64" not in lowered(platform, rule=MaskConfig(window=3, alibi=True))
 
 
 # Dropout
 
 
 def test_dropped_weights_are_whole_ones_scaled_up():
-    rule, key = Rule(drop=dropout(0.5)), jax.random.key(5)
+    rule, key = MaskConfig(drop=dropout(0.5)), jax.random.key(5)
     q, k, v = draw()
     y = jax.jit(partial(attend, rule=rule))(0 * q, k, jnp.ones_like(v), sight(), key=key)
     # Of 11 equal weights some stay, each twice as large.
@@ -209,7 +209,7 @@ def test_dropped_weights_are_whole_ones_scaled_up():
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("aligned", [False, True])
 def test_every_form_drops_the_same_weights(aligned):
-    rule, key = Rule(causal=True, drop=dropout(0.5)), jax.random.key(5)
+    rule, key = MaskConfig(causal=True, drop=dropout(0.5)), jax.random.key(5)
     one, other = (
         jax.jit(partial(by_head, rule=rule, aligned=aligned, one_by_one=one_by_one))(
             *draw(), sight(), key
@@ -221,7 +221,7 @@ def test_every_form_drops_the_same_weights(aligned):
 
 
 def test_rows_and_heads_drop_different_weights():
-    rule = Rule(drop=dropout(0.5))
+    rule = MaskConfig(drop=dropout(0.5))
     q, k, v = (jnp.ones_like(each) for each in draw())
     v = v * jnp.arange(11.0)[None, :, None, None]
     y = jax.jit(partial(attend, rule=rule))(q, k, v, sight(), key=jax.random.key(5))
@@ -269,7 +269,9 @@ def test_cudnn_on_a_gpu_gives_what_the_equation_gives(name, seen, aligned):
 
 
 def test_a_net_with_cudnn_is_made_though_its_tokens_have_no_dtype(monkeypatch):
-    monkeypatch.setattr("jaxnn.layers.attention.check_implementation", lambda name, _: name)
+    monkeypatch.setattr(
+        "jaxnn.layers.attention.attention.check_implementation", lambda name, _: name
+    )
     net = nn.serial(nn.embedding(16, 8), nn.attention(2, implementation="cudnn"), nn.dense(4))
     params, _ = net.init(jax.random.key(0), jnp.ones((2, 6), int))
     assert params[2]["w"].shape == (8, 4)

@@ -43,7 +43,9 @@ def test_decoding_step_by_step_is_the_whole(options, key):
     assert memory.shape == (3, 5, 8)
     carry = model.decode.carry(params, (target, memory, mask))
     cell = model.decode
-    step = jax.jit(lambda carry, t: core.run(cell, params, (), carry, (t, memory, mask))[:2])
+    step = jax.jit(
+        lambda carry, t: core.apply_either(cell, params, (), carry, (t, memory, mask))[:2]
+    )
     parts = []
     for start, stop in [(0, 2), (2, 3), (3, 4), (4, 6)]:
         y, carry = step(carry, target[:, start:stop])

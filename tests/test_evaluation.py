@@ -13,7 +13,7 @@ NET = nn.serial(nn.dense(3), noise())
 LOSS = nn.training.supervised(
     NET, optax.softmax_cross_entropy_with_integer_labels, {"accuracy": nn.accuracy}
 )
-TRAIN = nn.training.start(NET, optax.sgd(0.1), jax.random.key(0), X)
+TRAIN = nn.training.init_train(NET, optax.sgd(0.1), jax.random.key(0), X)
 
 
 def by_hand():
@@ -86,7 +86,7 @@ def test_predict_joins_the_outputs_of_batches_in_order(batch_size):
 
 def test_predict_takes_batches_and_state():
     net = nn.serial(nn.batch_norm(), nn.dense(1))
-    train = nn.training.start(net, optax.sgd(0.1), jax.random.key(0), X)
+    train = nn.training.init_train(net, optax.sgd(0.1), jax.random.key(0), X)
     state = ({"mean": X.mean(axis=0), "variance": X.var(axis=0)}, ())
     train = train._replace(state=state)
     found = nn.training.predict(net, train, [X[:8], X[8:]])

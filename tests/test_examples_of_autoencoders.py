@@ -119,6 +119,6 @@ def test_bounds_are_those_of_all_draws(monkeypatch, key):
     plain, weighted = variational.bounds.__wrapped__(train.params, jnp.asarray(x), key)
     draws = [jax.random.normal(k, (2, 3, variational.LATENTS)) for k in jax.random.split(key, 2)]
     latent = variational.net(train.params, (x, jnp.concatenate(draws, axis=1)))
-    likelihood = nn.bernoulli_log_likelihood
-    assert np.allclose(plain, nn.elbo(x, latent, likelihood), rtol=1e-5)
-    assert np.allclose(weighted, nn.importance_bound(x, latent, likelihood), rtol=1e-5)
+    likelihood = nn.autoencoder.bernoulli_log_likelihood
+    assert np.allclose(plain, nn.autoencoder.elbo(x, latent, likelihood), rtol=1e-5)
+    assert np.allclose(weighted, nn.autoencoder.importance_bound(x, latent, likelihood), rtol=1e-5)

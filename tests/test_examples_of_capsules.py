@@ -10,7 +10,7 @@ X = jax.ShapeDtypeStruct((8, 28, 28, 1), jnp.float32)
 
 
 def numbers(net):
-    return nn.size(jax.eval_shape(net.init, jax.random.key(0), X)[0])
+    return nn.count_params(jax.eval_shape(net.init, jax.random.key(0), X)[0])
 
 
 def test_both_networks_have_as_many_numbers():

@@ -31,7 +31,7 @@ def test_embeddings_are_the_references():
     held = data.sentence_encoder()
     net = nn.text_encoder(**nn.net_arguments(held.config))
     like, _ = jax.eval_shape(net.init, jax.random.key(0), jnp.ones((8, 16), jnp.int32))
-    params = nn.interop.from_layout(nn.interop.layout(held.config), held.tensors, like)
+    params = nn.interop.from_layout(nn.interop.layout_for(held.config), held.tensors, like)
     with np.load(embedding.REFERENCE) as reference:
         sentences, lengths, theirs = (
             reference[f"minilm/{each}"] for each in ("sentences", "lengths", "embeddings")
@@ -122,6 +122,8 @@ def test_the_tables_stay_as_they_came():
         _, state = optimizer.update(params, optimizer.init(params), params)  # its rate is zero
         return optimizer.update(params, state, params)[0]
 
-    moved = {name: bool(np.any(leaf)) for name, leaf in nn.interop.named(updates(params)).items()}
+    moved = {
+        name: bool(np.any(leaf)) for name, leaf in nn.interop.flatten_names(updates(params)).items()
+    }
     still = {name for name, any_ in moved.items() if not any_}
     assert still == {f"encoder.{each}.w" for each in ("embed", "positions", "types")}

@@ -5,13 +5,13 @@ import optax
 import pytest
 
 import jaxnn as nn
-from jaxnn.training import Train
+from jaxnn.training import TrainState
 from jaxnn.training import feed as feeds
 from jaxnn.training.feed import resident, stream
 
 
 def train_of(seed=0):
-    return Train((), (), (), jnp.zeros((), jnp.int32), jax.random.key(seed))
+    return TrainState((), (), (), jnp.zeros((), jnp.int32), jax.random.key(seed))
 
 
 @jax.jit
@@ -81,7 +81,7 @@ def test_a_ragged_batch_trains_batch_norm_as_its_rows_do():
     y = x[:, :1]
     net, optimizer = nn.serial(nn.batch_norm(), nn.dense(1)), optax.sgd(0.0)
     step = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
-    train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
     batches = [(x[:64], y[:64]), (x[63:], y[63:])]
     end = nn.training.fit(step, train, batches, steps=400).train
     # Every turn averages the variance of 64 rows and that of two, each with a momentum of 0.1.
@@ -104,7 +104,7 @@ def test_a_batch_without_a_common_row_axis_counts_once():
         {"x": np.ones((4, 2))},
         nn.dense(1),
         7,
-        nn.graph(np.ones((2, 1), np.float32), [0], [1]),
+        nn.graph.make_graph(np.ones((2, 1), np.float32), [0], [1]),
     ],
     ids=["pair", "array", "dict", "net", "number", "graph"],
 )

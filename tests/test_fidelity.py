@@ -25,21 +25,21 @@ def test_the_distance_is_that_of_the_formula_with_a_matrix_root():
     one, other = np.cov(A, rowvar=False), np.cov(B, rowvar=False)
     root = linalg.sqrtm(one @ other).real
     expected = ((A.mean(0) - B.mean(0)) ** 2).sum() + np.trace(one + other - 2 * root)
-    assert nn.frechet_distance(A, B) == pytest.approx(expected, rel=1e-9)
-    assert nn.frechet_distance(B, A) == pytest.approx(expected, rel=1e-9)
-    found = nn.frechet_distance(jnp.asarray(A, jnp.float32), jnp.asarray(B, jnp.float32))
+    assert nn.gan.frechet_distance(A, B) == pytest.approx(expected, rel=1e-9)
+    assert nn.gan.frechet_distance(B, A) == pytest.approx(expected, rel=1e-9)
+    found = nn.gan.frechet_distance(jnp.asarray(A, jnp.float32), jnp.asarray(B, jnp.float32))
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_along_the_axes_it_is_a_distance_of_means_and_deviations():
     x, scale, shift = standard(50, 3), np.array([1.0, 2.0, 0.5]), np.array([0.0, 3.0, 4.0])
     expected = (shift**2).sum() + ((scale - 1) ** 2).sum()
-    assert nn.frechet_distance(x, x[::-1] * scale + shift) == pytest.approx(expected)
+    assert nn.gan.frechet_distance(x, x[::-1] * scale + shift) == pytest.approx(expected)
 
 
 def test_of_a_set_to_itself_it_is_zero_even_with_fewer_rows_than_features():
     for x in (A, A[:3], np.ones((4, 2)), A[:, :1]):
-        assert nn.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+        assert nn.gan.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
 
 
 # Precision and recall of the manifold
@@ -67,7 +67,7 @@ def test_precision_and_recall_are_those_of_plain_loops(k):
     expected = by_loops(real, generated, k)
     assert min(expected) > 0.05
     assert max(expected) < 1
-    found = nn.manifold_precision_recall(real, generated, neighbours=k)
+    found = nn.gan.manifold_precision_recall(real, generated, neighbours=k)
     assert found == pytest.approx(expected)
 
 
@@ -75,17 +75,17 @@ def test_one_mode_alone_is_precise_and_recalls_half():
     near, far = RNG.normal(size=(2, 100, 3))
     far = far + 50
     real = np.concatenate([near, far])
-    precision, recall = nn.manifold_precision_recall(real, near + 1e-3)
+    precision, recall = nn.gan.manifold_precision_recall(real, near + 1e-3)
     assert precision == 1
     assert recall == pytest.approx(0.5, abs=0.01)
-    assert nn.manifold_precision_recall(near, far) == (0, 0)
-    assert nn.manifold_precision_recall(real, real) == (1, 1)
+    assert nn.gan.manifold_precision_recall(near, far) == (0, 0)
+    assert nn.gan.manifold_precision_recall(real, real) == (1, 1)
 
 
 # Bad input
 
 
-@pytest.mark.parametrize("measure", [nn.frechet_distance, nn.manifold_precision_recall])
+@pytest.mark.parametrize("measure", [nn.gan.frechet_distance, nn.gan.manifold_precision_recall])
 def test_features_that_do_not_fit_are_refused(measure):
     for real, generated, error, said in [
         (A, B[:, :4], ValueError, r"the same of both, got float64\[300,5\] and float64\[200,4\]"),
@@ -100,6 +100,6 @@ def test_features_that_do_not_fit_are_refused(measure):
 
 def test_more_neighbours_than_rows_are_refused():
     with pytest.raises(ValueError, match=r"at least 301 rows"):
-        nn.manifold_precision_recall(A, B, neighbours=300)
+        nn.gan.manifold_precision_recall(A, B, neighbours=300)
     with pytest.raises(ValueError, match="neighbours must be a whole number of at least 1"):
-        nn.manifold_precision_recall(A, B, neighbours=0)
+        nn.gan.manifold_precision_recall(A, B, neighbours=0)

@@ -19,7 +19,7 @@ SGD = optax.sgd(0.1), optax.sgd(0.1)
 def begin(nets: Any = NETS, optimizers=SGD, x: Any = X, latent=3, seed=0):
     z = jnp.ones((8, latent))
     given = (z, LABELS[:8]) if isinstance(x, tuple) else z
-    return nn.gan.start(nets, optimizers, jax.random.key(seed), given, x)
+    return nn.gan.init_train(nets, optimizers, jax.random.key(seed), given, x)
 
 
 def counting(nets):
@@ -186,7 +186,7 @@ def test_a_step_is_the_critics_steps_and_then_one_of_the_generator():
 
     net = nn.dense(1, bias=False)
     optimizers = optax.sgd(0.1), optax.sgd(0.5)
-    train = nn.gan.start((net, net), optimizers, jax.random.key(0), X[:, :1], X[:, :1])
+    train = nn.gan.init_train((net, net), optimizers, jax.random.key(0), X[:, :1], X[:, :1])
     g, d = (float(each.params["w"][0, 0]) for each in (train.generator, train.discriminator))
     step = nn.gan.step((of_generator, of_discriminator), optimizers, critic_steps=4)
     batch = X[:, :1]
@@ -300,7 +300,7 @@ def test_a_run_that_is_resumed_ends_with_the_same_bits(pair, tmp_path):
 
 
 def test_a_class_that_there_is_not_stops_the_run():
-    nets = nn.conditional(NETS[0], 3), nn.conditional(NETS[1], 3)
+    nets = nn.gan.class_conditional(NETS[0], 3), nn.gan.class_conditional(NETS[1], 3)
     train = begin(nets, x=(X, LABELS))
     step = nn.gan.step(nn.gan.losses(nets, 3), SGD)
     with pytest.raises(FloatingPointError, match="the loss is nan at step 1"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.generation import keep_top_k, keep_top_p
+from jaxnn.sequences.generation import keep_top_k, keep_top_p
 
 VOCABULARY, PROMPT, STEPS = 7, 4, 5
 KEY = jax.random.key(3)

@@ -5,14 +5,14 @@ import optax
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.graph_data import owners
+from jaxnn.nets.graph.data import owners
 
 
-def drawn(n: int, m: int, globals_=()) -> nn.Graph:
+def drawn(n: int, m: int, globals_=()) -> nn.graph.Graph:
     rng = np.random.default_rng([n, m])
     ends = rng.integers(0, n, (2, m)) if m else np.zeros((2, 0), int)
     nodes, edges = (rng.normal(size=size).astype(np.float32) for size in ((n, 4), (m, 3)))
-    return nn.graph(nodes, ends[0], ends[1], edges, globals_)
+    return nn.graph.make_graph(nodes, ends[0], ends[1], edges, globals_)
 
 
 # One graph
@@ -22,28 +22,28 @@ def drawn(n: int, m: int, globals_=()) -> nn.Graph:
 def test_an_edge_to_a_node_that_is_not_there_is_refused(sender, receiver):
     said = rf"edge 1 runs from node {sender} to node {receiver}, and there are 3 nodes, 0 to 2"
     with pytest.raises(ValueError, match=said):
-        nn.graph(np.ones((3, 2)), [0, sender], [1, receiver])
+        nn.graph.make_graph(np.ones((3, 2)), [0, sender], [1, receiver])
 
 
 def test_edges_without_nodes_are_refused():
     with pytest.raises(
         ValueError, match="edge 0 runs from node 0 to node 0, and there are no nodes"
     ):
-        nn.graph(np.ones((0, 2)), [0], [0])
+        nn.graph.make_graph(np.ones((0, 2)), [0], [0])
 
 
 def test_graphs_without_edges_or_nodes_are_graphs():
-    assert nn.graph(np.ones((3, 2)), [], []).sizes.tolist() == [[3, 0]]
-    empty = nn.graph(np.ones((0, 2)), [], [])
+    assert nn.graph.make_graph(np.ones((3, 2)), [], []).sizes.tolist() == [[3, 0]]
+    empty = nn.graph.make_graph(np.ones((0, 2)), [], [])
     assert empty.sizes.tolist() == [[0, 0]]
     assert empty.senders.dtype == np.int32
 
 
 def test_loops_and_edges_given_twice_are_kept():
-    x = nn.graph(np.ones((3, 2)), [0, 0, 1], [1, 1, 1])
+    x = nn.graph.make_graph(np.ones((3, 2)), [0, 0, 1], [1, 1, 1])
     assert x.sizes.tolist() == [[3, 3]]
-    assert nn.degrees(x).tolist() == [0, 3, 0]
-    assert nn.undirected(x).senders.tolist() == [1, 0]
+    assert nn.graph.degrees(x).tolist() == [0, 3, 0]
+    assert nn.graph.undirected(x).senders.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_loops_and_edges_given_twice_are_kept():
 )
 def test_what_does_not_agree_is_refused(arguments, error, said):
     with pytest.raises(error, match=said):
-        nn.graph(*arguments)
+        nn.graph.make_graph(*arguments)
 
 
 def test_features_have_the_dtypes_of_jax():
-    x = nn.graph(np.ones((2, 1)), [0], [1], np.ones((1, 1)), np.ones(3))
+    x = nn.graph.make_graph(np.ones((2, 1)), [0], [1], np.ones((1, 1)), np.ones(3))
     assert {leaf.dtype for leaf in (x.nodes, x.edges, x.globals)} == {np.dtype(np.float32)}
     assert x.globals.shape == (1, 3)
 
@@ -72,55 +72,57 @@ def test_features_have_the_dtypes_of_jax():
 
 def test_a_union_holds_its_graphs_one_after_the_other():
     graphs = [drawn(3, 4, np.ones(2)), drawn(2, 0, np.zeros(2)), drawn(5, 6, np.ones(2))]
-    x = nn.batch_graphs(graphs)
+    x = nn.graph.batch_graphs(graphs)
     assert [leaf.shape[0] for leaf in (x.nodes, x.edges, x.senders, x.globals)] == [16, 16, 16, 8]
     assert x.sizes[:4].tolist() == [[3, 4], [2, 0], [5, 6], [0, 0]]
-    assert nn.node_graphs(x).tolist() == [0] * 3 + [1] * 2 + [2] * 5 + [8] * 6
-    assert np.asarray(nn.node_mask(x)).sum() == np.asarray(nn.edge_mask(x)).sum() == 10
-    assert nn.graph_mask(x).tolist() == [True] * 3 + [False] * 5
+    assert nn.graph.node_graphs(x).tolist() == [0] * 3 + [1] * 2 + [2] * 5 + [8] * 6
+    assert np.asarray(nn.graph.node_mask(x)).sum() == np.asarray(nn.graph.edge_mask(x)).sum() == 10
+    assert nn.graph.graph_mask(x).tolist() == [True] * 3 + [False] * 5
     assert (x.senders[4:10] == graphs[2].senders + 5).all()
     assert (x.receivers[10:] == 16).all()
 
 
 def test_a_union_of_unions_leaves_out_what_was_left_over():
     graphs = [drawn(3, 4), drawn(2, 1), drawn(5, 6)]
-    twice = nn.batch_graphs([nn.batch_graphs(graphs[:2], count=2), graphs[2]])
-    for one, other in zip(twice, nn.batch_graphs(graphs), strict=True):
+    twice = nn.graph.batch_graphs([nn.graph.batch_graphs(graphs[:2], count=2), graphs[2]])
+    for one, other in zip(twice, nn.graph.batch_graphs(graphs), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_graphs_that_cannot_be_one_union_are_refused():
     with pytest.raises(ValueError, match="one graph at least"):
-        nn.batch_graphs([])
+        nn.graph.batch_graphs([])
     with pytest.raises(ValueError, match="graph 1 has rows of"):
-        nn.batch_graphs([drawn(3, 4), nn.graph(np.ones((3, 4), np.float32), [], [])])
+        nn.graph.batch_graphs(
+            [drawn(3, 4), nn.graph.make_graph(np.ones((3, 4), np.float32), [], [])]
+        )
     with pytest.raises(ValueError, match="nodes=4 cannot hold 5 nodes"):
-        nn.batch_graphs([drawn(5, 2)], nodes=4)
+        nn.graph.batch_graphs([drawn(5, 2)], nodes=4)
 
 
 @pytest.mark.parametrize("n", range(0, 200, 7))
 def test_padded_sizes_are_few_and_near(n):
-    size = nn.padded_size(n)
+    size = nn.graph.padded_size(n)
     assert size >= n
     assert size % 8 == 0
     assert size <= max(8, 1.5 * n + 8)
-    assert len({nn.padded_size(m) for m in range(10_000)}) < 24
+    assert len({nn.graph.padded_size(m) for m in range(10_000)}) < 24
 
 
 @pytest.mark.parametrize("jitted", [False, True])
 def test_graphs_are_taken_from_a_union(jitted):
     graphs = [drawn(n, 2 * n, np.full(2, n, np.float32)) for n in (3, 1, 5, 2)]
-    whole = nn.batch_graphs(graphs)
-    take = lambda index: nn.take_graphs(whole, index, nodes=16, edges=32)  # noqa: E731
+    whole = nn.graph.batch_graphs(graphs)
+    take = lambda index: nn.graph.take_graphs(whole, index, nodes=16, edges=32)  # noqa: E731
     got = (jax.jit(take) if jitted else take)(jnp.array([2, 0, 2, 1]))
-    wanted = nn.batch_graphs([graphs[i] for i in (2, 0, 2, 1)], nodes=16, edges=32, count=4)
+    wanted = nn.graph.batch_graphs([graphs[i] for i in (2, 0, 2, 1)], nodes=16, edges=32, count=4)
     for one, other in zip(got, wanted, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_graph_that_does_not_fit_is_left_out():
-    whole = nn.batch_graphs([drawn(3, 2), drawn(6, 2), drawn(1, 0)])
-    got = nn.take_graphs(whole, jnp.array([0, 1]), nodes=8, edges=8)
+    whole = nn.graph.batch_graphs([drawn(3, 2), drawn(6, 2), drawn(1, 0)])
+    got = nn.graph.take_graphs(whole, jnp.array([0, 1]), nodes=8, edges=8)
     assert got.sizes.tolist() == [[3, 2], [0, 0]]
     assert (np.asarray(got.nodes)[3:] == 0).all()
     assert (np.asarray(got.senders)[2:] == 8).all()
@@ -132,8 +134,8 @@ def test_owners_of_empty_parts():
 
 def test_an_epoch_of_graphs_of_every_size_compiles_once():
     graphs = [drawn(n, 2 * n) for n in range(1, 41)]
-    whole, y = nn.batch_graphs(graphs), np.arange(40, dtype=np.float32)[:, None]
-    net = nn.serial(nn.gcn(8), nn.readout("mean"), nn.dense(1))
+    whole, y = nn.graph.batch_graphs(graphs), np.arange(40, dtype=np.float32)[:, None]
+    net = nn.serial(nn.graph.gcn(8), nn.graph.readout("mean"), nn.dense(1))
     traces = []
 
     def loss(params, state, batch, *, key, train):
@@ -145,10 +147,10 @@ def test_an_epoch_of_graphs_of_every_size_compiles_once():
     step = nn.training.step(loss, optimizer)
     compiled = jax.jit(
         lambda train, index, y: step(
-            train, (nn.take_graphs(whole, index, nodes=8 * 40, edges=16 * 40), y)
+            train, (nn.graph.take_graphs(whole, index, nodes=8 * 40, edges=16 * 40), y)
         )
     )
-    train = nn.training.start(net, optimizer, jax.random.key(0), graphs[0])
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), graphs[0])
     order = np.random.default_rng(0).permutation(40).reshape(5, 8)
     for some in order:
         train, metrics = compiled(train, some, y[some])
@@ -157,7 +159,7 @@ def test_an_epoch_of_graphs_of_every_size_compiles_once():
     # Unions made on the host come in few sizes.
     shapes = set()
     for some in np.random.default_rng(1).permutation(np.repeat(order, 4, axis=0)):
-        union = nn.batch_graphs([graphs[i] for i in some])
+        union = nn.graph.batch_graphs([graphs[i] for i in some])
         shapes.add(tuple(np.shape(leaf) for leaf in jax.tree.leaves(union)))
     assert len(shapes) <= 4
 
@@ -165,15 +167,15 @@ def test_an_epoch_of_graphs_of_every_size_compiles_once():
 # Parts of a graph, and links
 
 
-def star(n: int) -> nn.Graph:
+def star(n: int) -> nn.graph.Graph:
     """Node 0 is told by all others, node 1 by node 2, the others by none."""
     nodes = np.arange(n, dtype=np.float32)[:, None]
-    return nn.by_receiver(nn.graph(nodes, [*range(1, n), 2], [0] * (n - 1) + [1]))
+    return nn.graph.by_receiver(nn.graph.make_graph(nodes, [*range(1, n), 2], [0] * (n - 1) + [1]))
 
 
 def test_neighbours_are_drawn_evenly_and_none_twice():
     x = star(8)
-    draw = jax.jit(lambda key: nn.sample_neighbours(key, x, jnp.array([0, 1, 5]), [3])[1])
+    draw = jax.jit(lambda key: nn.graph.sample_neighbours(key, x, jnp.array([0, 1, 5]), [3])[1])
     nodes = np.stack([draw(jax.random.key(i)) for i in range(400)])
     assert (nodes[:, :3] == [0, 1, 5]).all()
     assert all(len(set(row)) == 3 for row in nodes[:, 3:6].tolist())
@@ -184,12 +186,12 @@ def test_neighbours_are_drawn_evenly_and_none_twice():
 
 
 def test_a_sample_of_all_neighbours_is_as_good_as_the_graph(key):
-    x = nn.by_receiver(nn.undirected(drawn(12, 30)._replace(edges=())))
-    net = nn.serial(nn.sage(5), nn.nodewise(jnp.tanh), nn.sage(3))
+    x = nn.graph.by_receiver(nn.graph.undirected(drawn(12, 30)._replace(edges=())))
+    net = nn.serial(nn.graph.sage(5), nn.graph.nodewise(jnp.tanh), nn.graph.sage(3))
     params, _ = net.init(key, x)
     seeds = jnp.array([3, 7, 0])
-    most = int(nn.degrees(x).max())
-    some, node = nn.sample_neighbours(key, x, seeds, [most, most])
+    most = int(nn.graph.degrees(x).max())
+    some, node = nn.graph.sample_neighbours(key, x, seeds, [most, most])
     assert some.nodes.shape == (3 + 3 * most + 3 * most**2, 4)
     np.testing.assert_allclose(
         net(params, some).nodes[:3], net(params, x).nodes[seeds], rtol=1e-5, atol=1e-5
@@ -200,12 +202,12 @@ def test_a_sample_of_all_neighbours_is_as_good_as_the_graph(key):
 
 def test_counts_are_whole(key):
     with pytest.raises(ValueError, match="sample_neighbours: counts"):
-        nn.sample_neighbours(key, star(3), jnp.array([0]), [0])
+        nn.graph.sample_neighbours(key, star(3), jnp.array([0]), [0])
 
 
 def test_held_out_links_are_in_one_part_alone():
-    x = nn.undirected(drawn(12, 30)._replace(edges=()))
-    left, pairs = nn.hold_out_links(x, 0.25)
+    x = nn.graph.undirected(drawn(12, 30)._replace(edges=()))
+    left, pairs = nn.graph.hold_out_links(x, 0.25)
     links = {tuple(sorted(each)) for each in zip(x.senders.tolist(), x.receivers.tolist())}  # noqa: B905
     kept = {tuple(sorted(each)) for each in zip(left.senders.tolist(), left.receivers.tolist())}  # noqa: B905
     held = {tuple(each) for each in pairs.tolist()}
@@ -214,41 +216,43 @@ def test_held_out_links_are_in_one_part_alone():
     assert len(held) == round(0.25 * len(links))
     assert len(left.senders) == 2 * len(kept)
     with pytest.raises(ValueError, match="share must be in"):
-        nn.hold_out_links(x, 1.0)
+        nn.graph.hold_out_links(x, 1.0)
     with pytest.raises(ValueError, match="edges without features"):
-        nn.hold_out_links(drawn(3, 2), 0.5)
+        nn.graph.hold_out_links(drawn(3, 2), 0.5)
 
 
 def test_links_of_two_rings_are_foreseen(key):
     ring = np.arange(20)
     ends = [(a + 20 * k, (a + b) % 20 + 20 * k) for k in (0, 1) for b in (1, 2, 3) for a in ring]
-    x = nn.undirected(nn.graph(np.eye(40, dtype=np.float32), *np.array(ends).T))
-    left, held = nn.hold_out_links(x, 0.1)
-    net = nn.serial(nn.gcn(16), nn.nodewise(jnp.tanh), nn.gcn(8))
+    x = nn.graph.undirected(nn.graph.make_graph(np.eye(40, dtype=np.float32), *np.array(ends).T))
+    left, held = nn.graph.hold_out_links(x, 0.1)
+    net = nn.serial(nn.graph.gcn(16), nn.graph.nodewise(jnp.tanh), nn.graph.gcn(8))
     links = np.stack([left.senders, left.receivers], 1)
     left = jax.tree.map(jnp.asarray, left)
 
     def loss(params, state, batch, *, key, train):
-        others = nn.negative_links(key, left, len(links))
-        return nn.link_loss(net(params, left).nodes, batch, others), (state, {})
+        others = nn.graph.negative_links(key, left, len(links))
+        return nn.graph.link_loss(net(params, left).nodes, batch, others), (state, {})
 
     adam = optax.adam(0.02)
     end = nn.training.fit(
         nn.training.step(loss, adam),
-        nn.training.start(net, adam, key, left),
+        nn.training.init_train(net, adam, key, left),
         links,
         batch_size=len(links),
         steps=150,
     )
     nodes = net(end.train.params, left).nodes
-    here = nn.link_logits(nodes, jnp.asarray(held))
-    others = nn.link_logits(nodes, jnp.array([[a, b] for a in range(20) for b in range(20, 40)]))
+    here = nn.graph.link_logits(nodes, jnp.asarray(held))
+    others = nn.graph.link_logits(
+        nodes, jnp.array([[a, b] for a in range(20) for b in range(20, 40)])
+    )
     assert float((here[:, None] > others[None]).mean()) > 0.95
 
 
 def test_negative_links_join_different_nodes(key):
-    pairs = np.asarray(nn.negative_links(key, star(5), 300))
+    pairs = np.asarray(nn.graph.negative_links(key, star(5), 300))
     assert (pairs[:, 0] != pairs[:, 1]).all()
     assert set(pairs.ravel()) == set(range(5))
     with pytest.raises(ValueError, match=r"pairs int \[..., 2\]"):
-        nn.link_logits(jnp.ones((3, 2)), jnp.array([1, 2, 0]))
+        nn.graph.link_logits(jnp.ones((3, 2)), jnp.array([1, 2, 0]))

@@ -7,12 +7,12 @@ import jaxnn as nn
 
 RNG = np.random.default_rng(0)
 NODES, EDGES, KINDS, WIDTH = 50, 400, 6, 16
-X = nn.graph(
+X = nn.graph.make_graph(
     RNG.normal(size=(NODES, 8)).astype(np.float32),
     *RNG.integers(0, NODES, (2, EDGES)),
     RNG.normal(size=(EDGES, KINDS)).astype(np.float32),
 )
-NET = nn.edge_conditioned(WIDTH)
+NET = nn.graph.edge_conditioned(WIDTH)
 
 
 def test_messages_are_those_of_a_matrix_for_each_edge():
@@ -29,7 +29,7 @@ def test_messages_are_those_of_a_matrix_for_each_edge():
 
 def test_nothing_of_edges_by_kinds_by_width_is_kept():
     many = 20_000
-    shapes = nn.Graph(
+    shapes = nn.graph.Graph(
         jax.ShapeDtypeStruct((NODES, 8), jnp.float32),
         jax.ShapeDtypeStruct((many, 32), jnp.float32),
         *[jax.ShapeDtypeStruct((many,), jnp.int32)] * 2,

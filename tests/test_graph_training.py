@@ -19,7 +19,7 @@ def community():
     near = groups[ends[0]] == groups[ends[1]]
     kept = near | (RNG.random(900) < 0.1)
     x = RNG.normal(size=(n, 8)) + 0.3 * groups[:, None]
-    return nn.undirected(nn.graph(x.astype(np.float32), *ends[:, kept])), groups
+    return nn.graph.undirected(nn.graph.make_graph(x.astype(np.float32), *ends[:, kept])), groups
 
 
 def test_nodes_of_one_graph_are_learned_from_some_and_told_for_all():
@@ -27,7 +27,11 @@ def test_nodes_of_one_graph_are_learned_from_some_and_told_for_all():
     known = np.where(np.arange(60) < 10, groups, -1)
     rest = np.where(np.arange(60) < 10, -1, groups)
     net = nn.serial(
-        nn.gcn(16), jax.nn.relu, nn.nodewise(nn.dropout(0.2)), nn.gcn(2), nn.node_output()
+        nn.graph.gcn(16),
+        jax.nn.relu,
+        nn.graph.nodewise(nn.dropout(0.2)),
+        nn.graph.gcn(2),
+        nn.graph.node_output(),
     )
 
     def accuracy(logits, labels):
@@ -35,7 +39,7 @@ def test_nodes_of_one_graph_are_learned_from_some_and_told_for_all():
 
     optimizer = optax.adam(0.02)
     loss = nn.training.supervised(net, LOSS, {"accuracy": accuracy})
-    train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
     end = nn.training.fit(nn.training.step(loss, optimizer), train, [(x, known)], steps=100)
     found = nn.training.evaluate(loss, end.train, [(x, rest)])
     assert found["accuracy"] > 0.9
@@ -49,37 +53,37 @@ def test_batches_of_graphs_are_learned():
         n = RNG.integers(4, 8)
         ring = np.arange(n), (np.arange(n) + 1) % n
         ends = ring if label else (np.zeros(n - 1, int), np.arange(1, n))  # a ring, or a star
-        return nn.undirected(nn.graph(np.ones((n, 1), np.float32), *ends))
+        return nn.graph.undirected(nn.graph.make_graph(np.ones((n, 1), np.float32), *ends))
 
     def batch(labels):
-        x = nn.batch_graphs([one(label) for label in labels], nodes=80, edges=160, count=12)
+        x = nn.graph.batch_graphs([one(label) for label in labels], nodes=80, edges=160, count=12)
         return x, np.pad(labels, (0, 12 - len(labels)), constant_values=-1)
 
     batches = [batch(RNG.integers(0, 2, size)) for size in (10, 10, 7)]
     net = nn.serial(
-        nn.gin(nn.mlp(16, 16)),
+        nn.graph.gin(nn.mlp(16, 16)),
         jax.nn.relu,
-        nn.gin(nn.mlp(16, 16)),
-        nn.readout("mean", "max"),
+        nn.graph.gin(nn.mlp(16, 16)),
+        nn.graph.readout("mean", "max"),
         nn.dense(2),
     )
     optimizer = optax.adam(0.02)
     loss = nn.training.supervised(net, LOSS)
-    train = nn.training.start(net, optimizer, jax.random.key(0), batches[0][0])
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), batches[0][0])
     end = nn.training.fit(nn.training.step(loss, optimizer), train, batches, steps=300)
     assert nn.training.evaluate(loss, end.train, batches)["loss"] < 0.1
 
 
 def test_a_layer_of_arrays_among_graph_layers_says_how_it_acts_on_nodes():
     x, _ = community()
-    net = nn.serial(nn.gcn(4), nn.dense(2))
+    net = nn.serial(nn.graph.gcn(4), nn.dense(2))
     with pytest.raises(TypeError, match=r"dense takes arrays, got a Graph: .* nn\.nodewise\(dense"):
         net.init(jax.random.key(0), x)
 
 
 def test_a_function_among_graph_layers_acts_on_the_nodes():
     x, _ = community()
-    net = nn.serial(nn.gcn(4), jnp.tanh, nn.gcn(2))
+    net = nn.serial(nn.graph.gcn(4), jnp.tanh, nn.graph.gcn(2))
     params, _ = net.init(jax.random.key(0), x)
-    wrapped = nn.serial(nn.gcn(4), nn.nodewise(jnp.tanh), nn.gcn(2))
+    wrapped = nn.serial(nn.graph.gcn(4), nn.graph.nodewise(jnp.tanh), nn.graph.gcn(2))
     assert (net(params, x).nodes == wrapped(params, x).nodes).all()

@@ -64,7 +64,7 @@ def test_taps_can_be_differentiated(key):
 
 
 def cost(net, x):
-    return {row.path: row.macs for row in nn.rows(net, x)}
+    return {row.path: row.macs for row in nn.summary_rows(net, x)}
 
 
 def test_multiply_adds_are_those_of_the_closed_form():
@@ -124,4 +124,4 @@ def test_what_nothing_uses_is_not_counted():
         jnp.matmul(x, w)  # for nothing
         return x @ w
 
-    assert nn.rows(nn.lift(twice), jnp.ones((2, 3)))[-1].macs == 2 * 3 * 5
+    assert nn.summary_rows(nn.lift(twice), jnp.ones((2, 3)))[-1].macs == 2 * 3 * 5

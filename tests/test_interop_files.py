@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.interop import fill, load, named, save
+from jaxnn.interop import flatten_names, load, load_into, save
 
 X = jnp.ones((4, 3))
 NET = nn.serial(
@@ -36,7 +36,7 @@ def test_the_package_is_found():
 
 
 def test_names_are_paths():
-    assert list(named(PARAMS)) == [
+    assert list(flatten_names(PARAMS)) == [
         "encoder.body.out.b",
         "encoder.body.out.w",
         "head.0.b",
@@ -55,7 +55,7 @@ def test_a_leaf_that_is_no_array_is_named(leaf, path):
 
 def test_two_leaves_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"two leaves are named 'a\.b'"):
-        named({"a.b": X, "a": {"b": X}})
+        flatten_names({"a.b": X, "a": {"b": X}})
 
 
 # Files
@@ -63,8 +63,8 @@ def test_two_leaves_of_one_name_are_refused():
 
 def test_what_is_saved_is_loaded(path):
     save(path, PARAMS)
-    assert equal(fill(PARAMS, load(path)), PARAMS)
-    assert equal(fill(jax.eval_shape(NET.init, jax.random.key(0), X)[0], load(path)), PARAMS)
+    assert equal(load_into(PARAMS, load(path)), PARAMS)
+    assert equal(load_into(jax.eval_shape(NET.init, jax.random.key(0), X)[0], load(path)), PARAMS)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "int32", "uint8", "bool"])
@@ -72,7 +72,7 @@ def test_what_is_saved_is_loaded(path):
 def test_dtypes_and_shapes_are_kept(path, dtype, shape):
     tree = {"x": jnp.arange(6)[: np.prod(shape, dtype=int)].reshape(shape).astype(dtype)}
     save(path, tree)
-    assert equal(fill(tree, load(path)), tree)
+    assert equal(load_into(tree, load(path)), tree)
     assert load(path)["x"].dtype == tree["x"].dtype
 
 
@@ -93,7 +93,7 @@ def test_the_peer_reads_what_is_saved(path):
     save(path, PARAMS)
     read = torch_files.load_file(path)
     assert {name: tuple(t.shape) for name, t in read.items()} == {
-        name: leaf.shape for name, leaf in named(PARAMS).items()
+        name: leaf.shape for name, leaf in flatten_names(PARAMS).items()
     }
 
 
@@ -143,20 +143,20 @@ def test_a_missing_extra_names_the_command(path, monkeypatch):
 
 
 def test_floats_take_the_dtype_of_the_net():
-    half = {name: np.asarray(leaf, jnp.bfloat16) for name, leaf in named(PARAMS).items()}
-    filled = fill(PARAMS, half)
+    half = {name: np.asarray(leaf, jnp.bfloat16) for name, leaf in flatten_names(PARAMS).items()}
+    filled = load_into(PARAMS, half)
     assert {leaf.dtype for leaf in jax.tree.leaves(filled)} == {jnp.dtype(jnp.float32)}
     with pytest.raises(ValueError, match=r"b is int32\[2\] and has to be float32\[2\]"):
-        fill({"b": jnp.ones(2)}, {"b": jnp.ones(2, jnp.int32)})
+        load_into({"b": jnp.ones(2)}, {"b": jnp.ones(2, jnp.int32)})
 
 
 def test_a_mismatch_says_which_names_and_shapes_and_what_was_left_over():
-    tensors = named(PARAMS)
+    tensors = flatten_names(PARAMS)
     tensors["extra.w"] = X
     tensors["head.0.w"] = tensors["head.0.w"].T
     del tensors["head.2.b"]
     with pytest.raises(ValueError) as error:  # noqa: PT011
-        fill(PARAMS, tensors)
+        load_into(PARAMS, tensors)
     assert str(error.value) == (
         "these tensors are not this net's. missing: head.2.b; misshapen: head.0.w is "
         "float32[8,3] and has to be float32[3,8]; left over among the tensors: extra.w."
@@ -165,4 +165,4 @@ def test_a_mismatch_says_which_names_and_shapes_and_what_was_left_over():
 
 def test_a_long_mismatch_is_cut_short():
     with pytest.raises(ValueError, match=r"missing: 0\.w, .*7\.w and 4 more\.\n"):
-        fill([{"w": X}] * 12, {})
+        load_into([{"w": X}] * 12, {})

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.interop import Layout, Row, from_layout, to_layout
+from jaxnn.interop import Layout, NameRow, from_layout, to_layout
 
 LAYOUT = Layout(
     rows=(
-        Row("net.embed", "embed", "table"),
-        Row(("net.h.{i}.q", "net.h.{i}.k", "net.h.{i}.v"), "blocks.qkv", "linear", (2, 1, 1)),
-        Row("net.h.{i}.ln", "blocks.norm", "norm"),
-        Row("net.h.{i}.fc", "blocks.up", "transposed_linear"),
+        NameRow("net.embed", "embed", "table"),
+        NameRow(("net.h.{i}.q", "net.h.{i}.k", "net.h.{i}.v"), "blocks.qkv", "linear", (2, 1, 1)),
+        NameRow("net.h.{i}.ln", "blocks.norm", "norm"),
+        NameRow("net.h.{i}.fc", "blocks.up", "transposed_linear"),
     ),
     prefix="net.",
     tied={"head.weight": "net.embed.weight"},
@@ -124,7 +124,7 @@ def test_params_of_another_net_are_not_written():
 def test_a_row_may_be_the_net_itself(key):
     x = jnp.ones((4, 3))
     params, _ = nn.dense(2).init(key, x)
-    layout = Layout((Row("fc", "", "linear"),))
+    layout = Layout((NameRow("fc", "", "linear"),))
     theirs = to_layout(layout, params)
     assert (theirs["fc.weight"] == params["w"].T).all()
     assert (from_layout(layout, theirs, params)["w"] == params["w"]).all()
@@ -156,11 +156,11 @@ def test_a_convolutional_net_of_torch_gives_the_same_with_its_running_statistics
     params, state = ours.init(jax.random.key(0), images)
     layout = Layout(
         (
-            Row("0", "params.0", "conv"),
-            Row("1", "params.1", "norm"),
-            Row("1", "state.1", "running"),
-            Row("3", "params.3", "conv"),
-            Row("4", "params.4", "conv_transpose"),
+            NameRow("0", "params.0", "conv"),
+            NameRow("1", "params.1", "norm"),
+            NameRow("1", "state.1", "running"),
+            NameRow("3", "params.3", "conv"),
+            NameRow("4", "params.4", "conv_transpose"),
         ),
         passed=("*.num_batches_tracked",),
     )
@@ -190,7 +190,7 @@ def test_recurrent_nets_of_torch_give_the_same_both_ways_and_there_and_back(name
     like, _ = jax.eval_shape(ours.init, key, x.numpy())
     ends = {"l0": "0.forward", "l0_reverse": "0.backward"}
     ends |= {"l1": "1.forward", "l1_reverse": "1.backward"}
-    layout = Layout(tuple(Row(f"rnn.*_{end}", place, kind) for end, place in ends.items()))
+    layout = Layout(tuple(NameRow(f"rnn.*_{end}", place, kind) for end, place in ends.items()))
     tensors = {f"rnn.{name}": leaf.detach().numpy() for name, leaf in theirs.named_parameters()}
     params = from_layout(layout, tensors, like)
     with torch.no_grad():
@@ -207,7 +207,7 @@ def test_the_two_biases_of_a_cell_are_summed_and_one_alone_is_refused():
     tensors = {f"cell.{n}": draw.normal(size=s) for n, s in shapes.items()}
     tensors |= {f"cell.{name}": draw.normal(size=6) for name in ("bias_ih", "bias_hh")}
     like = jax.eval_shape(nn.gru(2).init, jax.random.key(0), jnp.ones((1, 1, 3)))[0]
-    layout = Layout((Row("cell", "", "gru"),))
+    layout = Layout((NameRow("cell", "", "gru"),))
     params = from_layout(layout, tensors, like)
     both = tensors["cell.bias_ih"] + tensors["cell.bias_hh"]
     np.testing.assert_allclose(params["b"][:4], both[:4], rtol=1e-6)
@@ -220,4 +220,4 @@ def test_the_two_biases_of_a_cell_are_summed_and_one_alone_is_refused():
 
 def test_a_kind_that_is_unknown_names_those_there_are():
     with pytest.raises(ValueError, match="the kind of fc is one of .*did you mean 'linear'"):
-        nn.interop.to_layout(Layout((Row("fc", "", "liner"),)), {"w": np.ones((2, 2))})
+        nn.interop.to_layout(Layout((NameRow("fc", "", "liner"),)), {"w": np.ones((2, 2))})

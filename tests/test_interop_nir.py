@@ -6,17 +6,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.interop.nir import (
-    Affine,
-    AvgPool,
-    Conv,
-    CubaLif,
-    Flatten,
-    Leaky,
-    Lif,
-    from_nir,
-    to_nir,
-)
+from jaxnn.interop.nir import Affine, AvgPool, Conv, CubaLif, Flatten, Leaky, Lif, from_nir, to_nir
 
 nir = pytest.importorskip("nir")
 
@@ -29,7 +19,7 @@ PICTURES = (
 
 def made(parts, shape, rows=3):
     """A net of a chain, its params, and what goes in."""
-    net = nn.unroll(nn.spiking_chain(*parts))
+    net = nn.unroll(nn.spiking.spiking_chain(*parts))
     x = jax.random.uniform(jax.random.key(1), (rows, 10, *shape))
     return net, net.init(jax.random.key(0), x)[0], x
 
@@ -42,7 +32,7 @@ def test_a_chain_comes_back_through_a_file_with_the_same_spikes(parts, shape, tm
     assert [type(part) for part in back] == [type(part) for part in parts]
     y = net(params, x)
     assert 0 < y.mean() < 1
-    assert np.array_equal(y, nn.unroll(nn.spiking_chain(*back))(held, x))
+    assert np.array_equal(y, nn.unroll(nn.spiking.spiking_chain(*back))(held, x))
 
 
 def test_learned_numbers_of_each_feature_come_back_as_such():
@@ -145,7 +135,7 @@ def test_a_decay_of_one_has_no_time_constant():
 
 def test_what_is_no_part_is_refused():
     with pytest.raises(TypeError, match="spiking_chain takes parts"):
-        nn.spiking_chain(nn.lif())
+        nn.spiking.spiking_chain(nn.spiking.lif())
 
 
 ONE = np.ones(1)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.interop import fill, load_torch
+from jaxnn.interop import load_into, load_torch
 
 GOLDEN = Path(__file__).parent / "golden" / "interop.npz"
 NUMBERS = np.arange(6, dtype=np.float32)
@@ -99,7 +99,7 @@ def test_views_are_read_by_offset_and_stride(path):
     assert found["spread"].tolist() == [[5]] * 4
     assert found["scalar"] == 2
     assert found["none"].shape == (0, 3)
-    assert fill({"turned": jnp.ones((3, 2))}, {"turned": found["turned"]})["turned"][2, 1] == 5
+    assert load_into({"turned": jnp.ones((3, 2))}, {"turned": found["turned"]})["turned"][2, 1] == 5
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ TINY = Scale(16, 2, 2, 8, 8, 40, 20, 1e-2, shown=40)
 def begun(of=TINY):
     _, optimizer, step = learner(of)
     x = jax.ShapeDtypeStruct((of.batch, of.context), jnp.uint8)
-    return step, nn.training.start(model(of), optimizer, jax.random.key(0), x)
+    return step, nn.training.init_train(model(of), optimizer, jax.random.key(0), x)
 
 
 def pieces(of=TINY):
@@ -97,7 +97,7 @@ def test_the_large_net_is_planned_too():
     assert language_model.scale(options) is of
     _, train, batch = jax.eval_shape(lambda: (None, *language_model.plan(options)[1:]))
     assert batch.shape == (of.batch, of.context + 1)
-    assert nn.size(train.params) > 2_000_000
+    assert nn.count_params(train.params) > 2_000_000
 
 
 def test_torch_has_the_same_net_and_loop():

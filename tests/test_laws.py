@@ -53,7 +53,9 @@ def begin(net, key, x):
 
 def forward(net, params, state, x, key=None, train=False):
     """(y, state) of a layer, or of a cell from a fresh carry."""
-    y, _, state = core.run(net, params, state, core.fresh(net, params, x), x, key=key, train=train)
+    y, _, state = core.apply_either(
+        net, params, state, core.initial_carry(net, params, x), x, key=key, train=train
+    )
     return y, state
 
 
@@ -84,7 +86,7 @@ def modes(name):
 @functools.partial(jax.jit, static_argnums=0)
 def advance(net, params, state, carry, x):
     """(y, carry) after a chunk."""
-    return core.run(net, params, state, carry, x)[:2]
+    return core.apply_either(net, params, state, carry, x)[:2]
 
 
 def is_cell(entry):
@@ -128,7 +130,7 @@ def test_jit_equals_eager(name):
 def test_transforms_accept_the_net_itself(name):
     net, params, state, x = made(name)
     y, _ = run(name, params, state, x)
-    if core.empty(state):
+    if core.is_stateless(state):
         call = net
         assert jax.eval_shape(jax.jit(net), params, x) == core.spec(y)
     else:
@@ -301,7 +303,7 @@ def test_carry_depends_on_shapes_alone_and_keeps_them(name):
     carry = net.carry(params, x)
     chex.assert_trees_all_equal(carry, net.carry(params, core.spec(x)))
     chex.assert_trees_all_equal(carry, jax.jit(net.carry)(params, x))
-    _, after, _ = jax.eval_shape(lambda: core.run(net, params, state, carry, x))
+    _, after, _ = jax.eval_shape(lambda: core.apply_either(net, params, state, carry, x))
     chex.assert_trees_all_equal_shapes_and_dtypes(carry, after)
 
 
@@ -401,8 +403,8 @@ def shapes(x, exempt, longest):
     def spec(leaf, *lead):
         return jax.ShapeDtypeStruct((*lead, *leaf.shape[len(lead) :]), leaf.dtype)
 
-    if isinstance(x, nn.Graph):
-        return nn.Graph(spec(x.nodes, nodes), spec(x.edges, edges), spec(x.senders, edges),
+    if isinstance(x, nn.graph.Graph):
+        return nn.graph.Graph(spec(x.nodes, nodes), spec(x.edges, edges), spec(x.senders, edges),
                         spec(x.receivers, edges), (), spec(x.sizes, rows))  # fmt: skip
     timed = lambda leaf: leaf.shape[1:2] == (longest,)  # noqa: E731
     return jax.tree.map(lambda leaf: spec(leaf, rows, *[steps] * timed(leaf)), x)
@@ -444,7 +446,7 @@ def test_a_train_step_is_traced_once(name):
     optimizer = optax.sgd(1e-3, momentum=0.9)
     step = nn.training.step(loss, optimizer)
     opt_state = jax.eval_shape(optimizer.init, params)
-    begun = nn.training.Train(params, state, opt_state, jnp.zeros((), jnp.int32), KEY)
+    begun = nn.training.TrainState(params, state, opt_state, jnp.zeros((), jnp.int32), KEY)
     train = core.spec(begun)
     for _ in range(3):
         train, _ = jax.eval_shape(step, train, core.spec(x))

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.layers import linear_recurrent
-from jaxnn.layers.linear_recurrent import linear_scan, lru, min_gru, min_lstm
-from jaxnn.sequence import unroll
+from jaxnn.layers.recurrent import linear
+from jaxnn.layers.recurrent.linear import linear_scan, lru, min_gru, min_lstm
+from jaxnn.sequences.unroll import unroll
 from tests.test_cells import X, loop, made, sigmoid
 
 pytestmark = pytest.mark.ordinary
@@ -27,7 +27,7 @@ def test_one_by_one_and_at_once_agree_in_values_and_gradients(dtype, steps, rows
     def total(form):
         return lambda a, b, h: jnp.sum((weights * form(a, b, h)).real)
 
-    forms = linear_recurrent._one_by_one, linear_recurrent._at_once
+    forms = linear._one_by_one, linear._at_once
     slow, fast = (jax.jit(form)(a, b, h) for form in forms)
     np.testing.assert_allclose(slow, fast, atol=1e-5)
     slow, fast = (jax.jit(jax.grad(total(form), (0, 1, 2)))(a, b, h) for form in forms)

@@ -26,7 +26,7 @@ BATCHES = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 50, 16)]  # the last
 
 
 def start(seed=0):
-    return nn.training.start(NET, OPTIMIZER, jax.random.key(seed), X)
+    return nn.training.init_train(NET, OPTIMIZER, jax.random.key(seed), X)
 
 
 def fit(**given):
@@ -187,7 +187,7 @@ NORMED = nn.serial(nn.dense(4), nn.batch_norm(), jnp.tanh, nn.dense(1))
 def with_bad_batches(batches, **given):
     optimizer = optax.apply_if_finite(optax.adam(1e-2), 100)
     step = nn.training.step(nn.training.supervised(NORMED, nn.mse), optimizer)
-    train = nn.training.start(NORMED, optimizer, jax.random.key(0), X)
+    train = nn.training.init_train(NORMED, optimizer, jax.random.key(0), X)
     return nn.training.fit(step, train, batches, **given)
 
 
@@ -261,7 +261,7 @@ def test_the_first_nan_stops_the_run_and_says_at_which_step():
 
 def test_an_infinite_loss_stops_the_run():
     step = nn.training.step(LOSS, optax.sgd(1e18))
-    train = nn.training.start(NET, optax.sgd(1e18), jax.random.key(0), X)
+    train = nn.training.init_train(NET, optax.sgd(1e18), jax.random.key(0), X)
     with pytest.raises(FloatingPointError, match="the loss is (inf|nan) at step"):
         nn.training.fit(step, train, (X, Y), steps=50, batch_size=16)
 
@@ -317,7 +317,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
 def test_a_checkpoint_of_another_net_is_refused(tmp_path):
     fit(steps=5, checkpoint=tmp_path / "run")
     net = nn.mlp(4, 4, 1)
-    train = nn.training.start(net, OPTIMIZER, jax.random.key(0), X)
+    train = nn.training.init_train(net, OPTIMIZER, jax.random.key(0), X)
     step = nn.training.step(nn.training.supervised(net, nn.mse), OPTIMIZER)
     with pytest.raises(ValueError, match=r"the checkpoint of step 5 .* does not fit this net"):
         nn.training.fit(step, train, (X, Y), steps=9, batch_size=16, checkpoint=tmp_path / "run")

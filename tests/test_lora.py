@@ -67,9 +67,9 @@ def test_only_what_is_beside_the_weights_learns(key):
     x = jnp.tile(jnp.arange(6), (4, 1))
     loss = nn.training.supervised(tuned, optax.softmax_cross_entropy_with_integer_labels)
     optimizer = nn.freeze(optax.adam(3e-2), "base/*")
-    train = nn.training.start(tuned, optimizer, key, x)
-    moments = nn.size(train.opt_state)
-    assert moments < 3 * nn.size(train.params["lora"])
+    train = nn.training.init_train(tuned, optimizer, key, x)
+    moments = nn.count_params(train.opt_state)
+    assert moments < 3 * nn.count_params(train.params["lora"])
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(step, train, (x, x + 1), steps=40, batch_size=4)
     for before, after in zip(

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.layers.cells import gru
-from jaxnn.layers.lstm import conv_lstm, lstm
-from jaxnn.sequence import unroll
+from jaxnn.layers.recurrent.cells import gru
+from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
+from jaxnn.sequences.unroll import unroll
 from tests.test_cells import X, made, sigmoid
 
 pytestmark = pytest.mark.ordinary

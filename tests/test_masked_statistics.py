@@ -62,7 +62,7 @@ def test_a_ragged_batch_of_one_row_does_not_end_a_run():
     x = RNG.normal(size=(65, 4)).astype(np.float32)
     net, optimizer = nn.serial(nn.batch_norm(), nn.dense(1)), optax.sgd(0.01)
     step = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
-    train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
     batches = [(x[:64], x[:64, :1]), (x[64:], x[64:, :1])]
     end = nn.training.fit(step, train, batches, steps=200).train
     expected = x[:64].astype(np.float64).var(axis=0, ddof=1)
@@ -72,7 +72,7 @@ def test_a_ragged_batch_of_one_row_does_not_end_a_run():
 @pytest.mark.parametrize("options", [{}, {"capacity": 1.0}, {"shared": 1}, {"form": "ragged"}])
 @pytest.mark.parametrize("train", [False, True])
 def test_padding_takes_no_expert_and_counts_in_no_loss(options, train):
-    net = nn.sparse_mixture(16, 4, 2, **options)
+    net = nn.mixture.sparse_mixture(16, 4, 2, **options)
     params, state = begin(net, ROWS)
     y, after = net.apply(params, state, PAIR, train=train)
     alone, expected = net.apply(params, state, ROWS, train=train)
@@ -87,14 +87,14 @@ def test_padding_takes_no_expert_and_counts_in_no_loss(options, train):
 def test_padding_first_does_not_flood_the_experts():
     x = jnp.concatenate([jnp.zeros((6, 1, 8)), RNG.normal(size=(6, 1, 8))], axis=1)
     mask = jnp.array([[False, True]] * 6)
-    net = nn.sparse_mixture(16, 2, 1, capacity=1.0)  # room for six rows of twelve an expert
+    net = nn.mixture.sparse_mixture(16, 2, 1, capacity=1.0)  # room for six rows of twelve an expert
     params, state = begin(net, x)
     _, after = net.apply(params, state, (x, mask), train=True)
     assert after.dropped == 0
 
 
 def test_a_code_book_follows_the_valid_vectors():
-    net = nn.vector_quantizer(4, decay=0.5)
+    net = nn.autoencoder.vector_quantizer(4, decay=0.5)
     params, state = begin(net, ROWS)
     found, after = net.apply(params, state, PAIR, train=True)
     alone, expected = net.apply(params, state, ROWS, train=True)
@@ -107,7 +107,7 @@ def test_a_code_book_follows_the_valid_vectors():
     np.testing.assert_allclose(found.commitment, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("layer", [nn.batch_norm(), nn.sparse_mixture(16, 4)])
+@pytest.mark.parametrize("layer", [nn.batch_norm(), nn.mixture.sparse_mixture(16, 4)])
 def test_stack_and_unroll_hand_the_mask_on(layer):
     net = nn.unroll(nn.stack(nn.gru(8), layer))
     x = jnp.nan_to_num(X)
@@ -119,7 +119,10 @@ def test_stack_and_unroll_hand_the_mask_on(layer):
 
 
 def test_stack_refuses_a_net_that_hides_such_a_layer():
-    for layer in (nn.serial(nn.dense(8), nn.batch_norm()), nn.each_step(nn.batch_norm())):
+    for layer in (
+        nn.serial(nn.dense(8), nn.batch_norm()),
+        nn.spiking.time_distributed(nn.batch_norm()),
+    ):
         net = nn.unroll(nn.stack(nn.gru(8), layer))
         params, state = begin(net, jnp.nan_to_num(X))
         with pytest.raises(TypeError, match="holds a batch_norm, which must see the mask"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets import matrix_capsule
+from jaxnn.nets.capsule import matrix
 
 normal = jax.random.normal
 SHARP = [0.5, 0.7, 0.9]
@@ -35,7 +35,7 @@ def em(given, sharpness, parents):
             total = share.sum()
             mean[j] = (share[:, None] * votes[:, j]).sum(0) / total
             variance[j] = (share[:, None] * (votes[:, j] - mean[j]) ** 2).sum(0) / total
-            variance[j] += matrix_capsule.VARIANCE
+            variance[j] += matrix.VARIANCE
             cost = ((beta_u[j] + np.log(np.sqrt(variance[j]))) * total).sum()
             active[j] = sigmoid(sharp * (beta_a[j] - cost))
         if iteration == len(sharpness) - 1:
@@ -72,7 +72,7 @@ def wide(tree):
 def test_routing_is_the_procedure_of_the_paper(iterations, key):
     votes, a = normal(key, (2, 6, 3, 16)), jax.random.uniform(key, (2, 6))
     betas = jnp.array([0.1, 0.2, 0.3]), jnp.array([-1.0, 0.0, 1.0])
-    route = jax.jit(lambda v, a, u, b: nn.route_by_em(v, a, u, b, SHARP[:iterations]))
+    route = jax.jit(lambda v, a, u, b: nn.capsule.route_by_em(v, a, u, b, SHARP[:iterations]))
     found = route(votes, a, *betas)
     for row in range(2):
         everyone = [range(3)] * 6
@@ -86,7 +86,7 @@ def test_routing_is_the_procedure_of_the_paper(iterations, key):
 def test_votes_that_agree_make_a_capsule_active(key):
     votes = normal(key, (1, 8, 2, 16)).at[:, :, 0].set(3.0)
     zeros = jnp.zeros(2)
-    route = jax.jit(lambda v, a, u, b: nn.route_by_em(v, a, u, b, [0.01] * 3))
+    route = jax.jit(lambda v, a, u, b: nn.capsule.route_by_em(v, a, u, b, [0.01] * 3))
     mean, a, _ = route(votes, jnp.full((1, 8), 0.9), zeros, zeros)
     assert np.allclose(mean[0, 0], 3, atol=1e-5)
     assert a[0, 0] > 0.7 > 0.55 > a[0, 1]
@@ -94,7 +94,7 @@ def test_votes_that_agree_make_a_capsule_active(key):
 
 def test_class_capsules_see_all_places(key):
     x = layer_below(key, 2, 3, 2, 4)
-    net = nn.matrix_capsules(5, inverse_temperature=lambda i: SHARP[i])
+    net = nn.capsule.matrix_capsules(5, inverse_temperature=lambda i: SHARP[i])
     params = made(net, x, key)
     assert params["w"].shape == (4, 5, 4, 4)
     poses, a = jax.jit(net)(params, x)
@@ -114,7 +114,7 @@ def test_class_capsules_see_all_places(key):
 @pytest.mark.parametrize(("size", "stride"), [((5, 4), 1), ((6, 5), (2, 1))])
 def test_windows_share_the_capsules_they_have_in_common(size, stride, key):
     x = layer_below(key, 1, *size, 2)
-    net = nn.matrix_capsules(3, 3, stride=stride, inverse_temperature=lambda i: SHARP[i])
+    net = nn.capsule.matrix_capsules(3, 3, stride=stride, inverse_temperature=lambda i: SHARP[i])
     params = made(net, x, key)
     assert params["w"].shape == (3, 3, 2, 3, 4, 4)
     poses, a = jax.jit(net)(params, x)
@@ -141,7 +141,7 @@ def test_windows_share_the_capsules_they_have_in_common(size, stride, key):
 
 def test_primary_matrix_capsules_are_maps_of_each_place(key):
     x = normal(key, (2, 3, 3, 5))
-    net = nn.primary_matrix_capsules(2)
+    net = nn.capsule.primary_matrix_capsules(2)
     params, _ = net.init(key, x)
     poses, a = jax.jit(net)(params, x)
     linear = np.asarray(x @ params[0]["w"][0, 0] + params[0]["b"])
@@ -150,22 +150,22 @@ def test_primary_matrix_capsules_are_maps_of_each_place(key):
 
 
 def test_the_schedule_sharpens():
-    numbers = [matrix_capsule.inverse_temperature(i) for i in range(3)]
+    numbers = [matrix.inverse_temperature(i) for i in range(3)]
     assert np.allclose(numbers, [0.0005, 0.000975, 0.00142625])
 
 
 def test_spread_loss_is_its_equation():
     a = jnp.array([[0.9, 0.2, 0.0], [0.5, 0.5, 0.4]])
     rows = [0.2**2, 0.9**2 + 0.8**2]
-    assert np.allclose(nn.spread_loss(a, jnp.array([0, 1])), np.mean(rows), atol=1e-6)
+    assert np.allclose(nn.capsule.spread_loss(a, jnp.array([0, 1])), np.mean(rows), atol=1e-6)
     rows = [0, 0.2**2 + 0.1**2]
-    low = nn.spread_loss(a, jnp.array([0, 1]), margin=jnp.array(0.2))
+    low = nn.capsule.spread_loss(a, jnp.array([0, 1]), margin=jnp.array(0.2))
     assert np.allclose(low, np.mean(rows), atol=1e-6)
 
 
 def test_the_reference_net_is_the_papers():
     x = jax.ShapeDtypeStruct((2, 32, 32, 1), jnp.float32)
-    net = nn.matrix_capsnet(5)
+    net = nn.capsule.matrix_capsnet(5)
     params, _ = jax.eval_shape(lambda: net.init(jax.random.key(0), x))
     poses, a = jax.eval_shape(net, params, x)
     assert (poses.shape, a.shape) == ((2, 5, 4, 4), (2, 5))
@@ -177,7 +177,7 @@ def test_the_reference_net_is_the_papers():
         9 * 32 * 32 * 16 + 64,
         5 * 32 * 16 + 10,
     )
-    assert nn.size(params) == sum(layers)
+    assert nn.count_params(params) == sum(layers)
 
 
 # Bad input
@@ -186,11 +186,14 @@ def test_the_reference_net_is_the_papers():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: nn.matrix_capsules(4, iterations=0), "matrix_capsules: iterations must be"),
-        (lambda: nn.matrix_capsules(0), "matrix_capsules: types must be"),
-        (lambda: nn.matrix_capsules(4, 0), "matrix_capsules: kernel_size must be"),
-        (lambda: nn.primary_matrix_capsules(0), "primary_matrix_capsules: types must be"),
-        (lambda: nn.matrix_capsnet(5, iterations=0), "iterations must be"),
+        (
+            lambda: nn.capsule.matrix_capsules(4, iterations=0),
+            "matrix_capsules: iterations must be",
+        ),
+        (lambda: nn.capsule.matrix_capsules(0), "matrix_capsules: types must be"),
+        (lambda: nn.capsule.matrix_capsules(4, 0), "matrix_capsules: kernel_size must be"),
+        (lambda: nn.capsule.primary_matrix_capsules(0), "primary_matrix_capsules: types must be"),
+        (lambda: nn.capsule.matrix_capsnet(5, iterations=0), "iterations must be"),
     ],
 )
 def test_bad_arguments_are_refused(make, said):
@@ -201,11 +204,11 @@ def test_bad_arguments_are_refused(make, said):
 def test_routing_without_iterations_is_refused():
     one = jnp.ones(1)
     with pytest.raises(ValueError, match="a number for each iteration, at least one"):
-        nn.route_by_em(jnp.ones((1, 2, 1, 16)), jnp.ones((1, 2)), one, one, [])
+        nn.capsule.route_by_em(jnp.ones((1, 2, 1, 16)), jnp.ones((1, 2)), one, one, [])
 
 
 def test_what_is_no_layer_of_matrix_capsules_is_refused(key):
-    net = nn.matrix_capsules(4, 3)
+    net = nn.capsule.matrix_capsules(4, 3)
     with pytest.raises(TypeError, match="takes a pair .* put primary_matrix_capsules before it"):
         net.init(key, jnp.ones((2, 5, 5, 3)))
     poses, a = layer_below(key, 2, 5, 5, 3)
@@ -217,4 +220,4 @@ def test_what_is_no_layer_of_matrix_capsules_is_refused(key):
     with pytest.raises(ValueError, match=r"has w \[3, 3, 3, 4, 4, 4\], and needs \[3, 3, 2"):
         net(params, (poses[..., :2, :, :], a[..., :2]))
     with pytest.raises(TypeError, match="/ 255, as pictures are"):
-        nn.matrix_capsnet(5).init(key, jax.ShapeDtypeStruct((2, 32, 32, 1), jnp.uint8))
+        nn.capsule.matrix_capsnet(5).init(key, jax.ShapeDtypeStruct((2, 32, 32, 1), jnp.uint8))

@@ -83,18 +83,18 @@ def test_counts_do_not_saturate():
 def test_mean_average_precision_is_the_same_for_every_batch_size(size):
     boxes = RNG.uniform(0, 8, (3, 4, 4))
     boxes[..., 2:] += boxes[..., :2]
-    truth = nn.Objects(boxes, RNG.integers(0, 2, (3, 4)), np.arange(4) < [[4], [2], [0]])
-    found = nn.Objects(
+    truth = nn.detection.Objects(boxes, RNG.integers(0, 2, (3, 4)), np.arange(4) < [[4], [2], [0]])
+    found = nn.detection.Objects(
         boxes[:, ::-1] + RNG.normal(size=boxes.shape) * 0.3,
         truth.labels[:, ::-1],
         RNG.random((3, 4)),
     )
-    whole = nn.mean_average_precision(found, truth, classes=2)
+    whole = nn.detection.mean_average_precision(found, truth, classes=2)
     metric = nn.metrics.mean_average_precision(2)
     totals = metric.init()
     for start in range(0, 3, size):
         part = [
-            nn.Objects(*(leaf[start : start + size] for leaf in objects))
+            nn.detection.Objects(*(leaf[start : start + size] for leaf in objects))
             for objects in (found, truth)
         ]
         totals = metric.update(totals, *part)
@@ -144,7 +144,7 @@ def test_what_would_be_a_plausible_wrong_number_is_refused(call, message):
 
 
 def test_a_mixture_is_refused_by_name():
-    said = nn.Mixture(np.ones((3, 2)), np.ones((3, 4)), np.ones((3, 4, 2)))
+    said = nn.mixture.Mixture(np.ones((3, 2)), np.ones((3, 4)), np.ones((3, 4, 2)))
     metric = nn.metrics.accuracy()
     with pytest.raises(TypeError, match="got Mixture: give the part of the output"):
         metric.update(metric.init(), said, np.zeros(3, int))
@@ -152,7 +152,7 @@ def test_a_mixture_is_refused_by_name():
 
 NET = nn.serial(nn.dense(8), jax.nn.tanh, nn.dense(4))
 X = RNG.normal(size=(ROWS, 3)).astype(np.float32)
-TRAIN = nn.training.start(NET, optax.sgd(0.1), jax.random.key(0), X)
+TRAIN = nn.training.init_train(NET, optax.sgd(0.1), jax.random.key(0), X)
 
 
 @pytest.mark.parametrize("size", SIZES)

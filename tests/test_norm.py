@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxnn.layers.norm import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    rms_norm,
-)
+from jaxnn.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from tests import golden
 
 pytestmark = pytest.mark.ordinary

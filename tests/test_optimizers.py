@@ -116,7 +116,7 @@ TOGETHER = {
     "frozen plateau": lambda: nn.freeze(optax.chain(SGD, optax.contrib.reduce_on_plateau()), "0/b"),
     "a part by lbfgs": lambda: optax.partition(
         {"all": optax.lbfgs(), "none": optax.set_to_zero()},
-        lambda params: nn.labels(params, {"0/b": "none"}, "all"),
+        lambda params: nn.label_params(params, {"0/b": "none"}, "all"),
         mask_compatible_extra_args=True,
     ),
     "apply_if_finite of lbfgs": lambda: optax.apply_if_finite(optax.lbfgs(), 3),
@@ -181,7 +181,7 @@ CASES = found()
 def test_it_learns_and_keeps_the_shapes_of_its_state(name):
     optimizer = CASES[name]()
     step = nn.training.step(LOSS, optimizer)
-    train = nn.training.start(NET, optimizer, jax.random.key(0), X)
+    train = nn.training.init_train(NET, optimizer, jax.random.key(0), X)
     shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), train)
     first = nn.training.evaluate(LOSS, train, [(X, Y)])["loss"]
     end = nn.training.fit(step, train, (X, Y), steps=40, batch_size=16, every=20).train
@@ -194,7 +194,7 @@ def test_accumulated_lbfgs_steps_are_those_of_the_whole_batch():
     results = []
     for optimizer, steps in ((whole, 3), (parts, 6)):
         step = nn.training.step(LOSS, optimizer)
-        train = nn.training.start(NET, optimizer, jax.random.key(0), X)
+        train = nn.training.init_train(NET, optimizer, jax.random.key(0), X)
         results.append(nn.training.fit(step, train, [(X, Y)], steps=steps).train.params)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), *results)
 
@@ -202,8 +202,8 @@ def test_accumulated_lbfgs_steps_are_those_of_the_whole_batch():
 def test_frozen_params_stay_under_a_line_search():
     optimizer = nn.freeze(optax.lbfgs(), "0/*")
     step = nn.training.step(LOSS, optimizer)
-    train = nn.training.start(NET, optimizer, jax.random.key(0), X)
+    train = nn.training.init_train(NET, optimizer, jax.random.key(0), X)
     end = nn.training.fit(step, train, (X, Y), steps=10, batch_size=16).train
-    frozen = nn.mask(train.params, "0/*")
+    frozen = nn.mask_params(train.params, "0/*")
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), train.params, end.params)
     assert jax.tree.leaves(frozen) == [not each for each in jax.tree.leaves(moved)]

@@ -137,7 +137,9 @@ def test_a_missing_assembler_is_part_of_what_cuda_needs(monkeypatch):
 
 def test_a_report_says_that_nothing_was_run_and_aligns_its_figures():
     counts = {"all-reduce": 2, "reduce-scatter": 1}
-    plan = planning.Plan("v5e:2x2", 4, 3 << 30, 2 << 20, 1536, 4 << 30, 16 << 30, counts, 1.26)
+    plan = planning.CompiledPlan(
+        "v5e:2x2", 4, 3 << 30, 2 << 20, 1536, 4 << 30, 16 << 30, counts, 1.26
+    )
     assert planning.report(plan).split("\n") == [
         "v5e:2x2 (devices: 4): compiled, not run",
         "  arguments    3.0 GiB",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnn.layers import pool, window
-from jaxnn.layers.pool import (
+from jaxnn.layers.convolution import pool, window
+from jaxnn.layers.convolution.pool import (
     adaptive_avg_pool,
     adaptive_max_pool,
     avg_pool,

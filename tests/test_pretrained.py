@@ -39,7 +39,7 @@ def built(config: dict, tensors: dict, **options):
     make = nn.text_encoder if config["model_type"] == "bert" else nn.language_model
     net = make(**nn.net_arguments(config), **options)
     like, _ = jax.eval_shape(net.init, jax.random.key(0), jnp.ones((8, 4), jnp.int32))
-    return net, interop.from_layout(interop.layout(config), tensors, like)
+    return net, interop.from_layout(interop.layout_for(config), tensors, like)
 
 
 def check_decoder(case: dict) -> None:
@@ -80,7 +80,7 @@ def test_the_encoder_gives_the_features_of_the_peer():
 def test_weights_go_there_and_back(name):
     case = golden(name)
     _, params = built(case["config"], case["weights"])
-    back = interop.to_layout(interop.layout(case["config"]), params)
+    back = interop.to_layout(interop.layout_for(case["config"]), params)
     prefix = "bert." if name == "bert" else ""  # which their bare encoder leaves out
     weights = {prefix + each: value for each, value in case["weights"].items()}
     # The head is the embedding where they are tied; the pooler is no part of the encoder.
@@ -112,7 +112,7 @@ def test_a_live_peer_agrees_in_both_directions(name, tmp_path, recwarn):
     net, like = built(config, tensors)
     params, _ = net.init(jax.random.key(2), jnp.ones((8, 4), jnp.int32))
     assert jax.tree.structure(params) == jax.tree.structure(like)
-    theirs = interop.to_layout(interop.layout(config), params)
+    theirs = interop.to_layout(interop.layout_for(config), params)
     interop.save(tmp_path / "model.safetensors", theirs)
     read, told = type(made).from_pretrained(tmp_path, output_loading_info=True)
     assert not told["unexpected_keys"]
@@ -169,7 +169,7 @@ def test_defaults_are_those_of_the_peer():
         for name in set(ours) - {"norm", "positions"}:
             assert ours[name] == theirs[name]
         assert ours["norm"].keywords == theirs["norm"].keywords
-        assert interop.layout(small) == interop.layout(full)
+        assert interop.layout_for(small) == interop.layout_for(full)
 
 
 @pytest.mark.parametrize("kind", ["gpt-neo", None])
@@ -177,7 +177,7 @@ def test_another_model_is_refused(kind):
     with pytest.raises(ValueError, match=f"model_type {kind!r} is none of gpt2, bert, llama"):
         nn.net_arguments({"model_type": kind})
     with pytest.raises(ValueError, match=f"no layout for model_type {kind!r}, but for 'gpt2'"):
-        interop.layout({"model_type": kind})
+        interop.layout_for({"model_type": kind})
 
 
 @pytest.mark.parametrize(

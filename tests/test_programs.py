@@ -18,7 +18,7 @@ def trained():
     net, optimizer = nn.dense(1), optax.sgd(0.1)
     loss = nn.training.supervised(net, nn.mse)
     step = nn.training.step(loss, optimizer)
-    train = nn.training.start(net, optimizer, jax.random.key(0), X)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), X)
     end = nn.training.fit(step, train, DATA, steps=4, batch_size=4).train
     nn.training.fit(step, train, [DATA], steps=2)
     nn.training.evaluate(loss, end, DATA, batch_size=4)
@@ -57,7 +57,7 @@ def test_a_second_run_with_the_same_step_compiles_nothing():
         return nn.mse(net(params, batch[0]), batch[1]), (state, {})
 
     step = nn.training.step(loss, optimizer)
-    train = nn.training.start(net, optimizer, jax.random.key(0), X)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), X)
     nn.training.fit(step, train, DATA, steps=4, batch_size=4)
     first = len(traces)
     nn.training.fit(step, train, DATA, steps=4, batch_size=4)

@@ -15,12 +15,12 @@ def book_init(key, shape, dtype):
 
 
 def by_gradient():
-    net = nn.vector_quantizer(7, codebook_init=book_init)
+    net = nn.autoencoder.vector_quantizer(7, codebook_init=book_init)
     return net, *net.init(jax.random.key(0), jnp.asarray(Z))
 
 
 def by_averages(decay):
-    net = nn.vector_quantizer(7, decay=decay, codebook_init=book_init)
+    net = nn.autoencoder.vector_quantizer(7, decay=decay, codebook_init=book_init)
     return net, *net.init(jax.random.key(0), jnp.asarray(Z))
 
 
@@ -42,7 +42,7 @@ def test_the_code_is_the_nearest_vector_of_the_book(make):
 
 
 def test_the_first_of_equally_near_vectors_is_chosen():
-    net = nn.vector_quantizer(3)
+    net = nn.autoencoder.vector_quantizer(3)
     params = {"codebook": jnp.array([[2.0], [1.0], [1.0]])}
     assert net(params, jnp.array([[0.0], [1.5], [9.0]])).index.tolist() == [1, 0, 0]
 
@@ -99,7 +99,7 @@ def test_without_memory_each_code_is_the_mean_of_those_that_chose_it():
 
 
 def test_a_code_that_none_chooses_stays_where_it_is_for_ever():
-    net = nn.vector_quantizer(2, decay=0.5)
+    net = nn.autoencoder.vector_quantizer(2, decay=0.5)
     state = {"codebook": jnp.array([[0.0], [9.0]]), "counts": jnp.ones(2)}
     step = jax.jit(lambda state: net.apply((), state, jnp.ones((8, 1)), train=True)[1])
     for _ in range(300):  # 0.5^300 is no float32
@@ -110,29 +110,33 @@ def test_a_code_that_none_chooses_stays_where_it_is_for_ever():
 def test_perplexity_is_the_exponential_of_the_entropy():
     share = np.array([0.5, 0.3, 0.2])
     index = jnp.array([4] * 5 + [0] * 3 + [9] * 2).reshape(2, 5)
-    assert np.allclose(nn.perplexity(index), np.exp(-(share * np.log(share)).sum()))
+    assert np.allclose(nn.autoencoder.perplexity(index), np.exp(-(share * np.log(share)).sum()))
 
 
 def test_the_loss_is_the_sum_of_its_terms(key):
-    net = nn.quantized(nn.dense(3), nn.vector_quantizer(7), nn.dense(6))
+    net = nn.autoencoder.vector_quantized(
+        nn.dense(3), nn.autoencoder.vector_quantizer(7), nn.dense(6)
+    )
     x = jax.random.normal(key, (8, 6))
     params, _ = net.init(key, x)
     output, chosen = net(params, x)
-    value, (_, metrics) = nn.quantized_loss(net, commitment=0.5)(params, (), x)
+    value, (_, metrics) = nn.autoencoder.quantized_loss(net, commitment=0.5)(params, (), x)
     assert jnp.allclose(metrics["reconstruction"], nn.mse(output, x))
     # Both terms have the same value: what differs is where their gradients go.
     assert jnp.allclose(value, metrics["reconstruction"] + 1.5 * chosen.commitment.mean())
-    assert metrics["perplexity"] == nn.perplexity(chosen.index)
+    assert metrics["perplexity"] == nn.autoencoder.perplexity(chosen.index)
 
 
 @pytest.mark.parametrize("decay", [None, 0.9])
 def test_the_book_learns_in_a_train_step(decay, key):
     import optax
 
-    net = nn.quantized(nn.dense(3), nn.vector_quantizer(7, decay=decay), nn.dense(6))
+    net = nn.autoencoder.vector_quantized(
+        nn.dense(3), nn.autoencoder.vector_quantizer(7, decay=decay), nn.dense(6)
+    )
     x, optimizer = jax.random.normal(key, (64, 6)), optax.adam(0.01)
-    train = nn.training.start(net, optimizer, key, x)
-    step = nn.training.step(nn.quantized_loss(net), optimizer)
+    train = nn.training.init_train(net, optimizer, key, x)
+    step = nn.training.step(nn.autoencoder.quantized_loss(net), optimizer)
     end = nn.training.fit(step, train, x, steps=100, batch_size=64, every=50)
     assert end.history[-1]["reconstruction"] < 0.8 * end.history[0]["reconstruction"]
     held = ["params", "state"][decay is not None]
@@ -146,13 +150,16 @@ def test_the_book_learns_in_a_train_step(decay, key):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.vector_quantizer(0), "vector_quantizer: codes must be a whole number of at"),
         (
-            lambda: nn.vector_quantizer(8, decay=1.0),
+            lambda: nn.autoencoder.vector_quantizer(0),
+            "vector_quantizer: codes must be a whole number of at",
+        ),
+        (
+            lambda: nn.autoencoder.vector_quantizer(8, decay=1.0),
             "decay, unless it is None, must be a finite number of at least 0 and less",
         ),
         (
-            lambda: nn.quantized_loss(None, commitment=-1.0),
+            lambda: nn.autoencoder.quantized_loss(None, commitment=-1.0),
             "commitment must be a finite number of at least 0",
         ),
     ],

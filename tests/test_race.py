@@ -99,7 +99,7 @@ def test_every_framework_has_cases_of_the_benchmark(module):
 @pytest.mark.parametrize("title", [sizes.CNN, sizes.RESNET, sizes.LSTM, sizes.GRU])
 def test_operations_are_those_of_the_forward_pass(title):
     net, _, (x, _) = layers_in_jaxnn.NETS[title]()
-    counted = inspection.rows(net, jax.numpy.asarray(x))[-1].macs
+    counted = inspection.summary_rows(net, jax.numpy.asarray(x))[-1].macs
     first, others = sizes._MULTIPLY_ADDS[title]
     # An LSTM takes its bias as one more feature.
     assert first + others <= counted <= 1.01 * (first + others)
@@ -111,13 +111,13 @@ def test_operations_are_those_of_the_forward_pass(title):
     [
         (lambda: nets_in_jaxnn.capsnet().net, [(64, 28, 28, 1)], net_sizes.CAPSNET),
         (nets_in_jaxnn.coder, [(128, 784), (128, 1, 20)], net_sizes.VAE),
-        (lambda: nn.dcgan_generator(28), [(64, 64)], net_sizes.GENERATOR),
-        (nn.dcgan_discriminator, [(64, 28, 28, 1)], net_sizes.DISCRIMINATOR),
+        (lambda: nn.gan.dcgan_generator(28), [(64, 64)], net_sizes.GENERATOR),
+        (nn.gan.dcgan_discriminator, [(64, 28, 28, 1)], net_sizes.DISCRIMINATOR),
     ],
 )
 def test_operations_of_the_nets_of_pictures_are_those_of_the_forward_pass(make, shapes, adds):
     x = tuple(jax.ShapeDtypeStruct(shape, jax.numpy.float32) for shape in shapes)
-    counted = inspection.rows(make(), x if len(x) > 1 else x[0])[-1].macs
+    counted = inspection.summary_rows(make(), x if len(x) > 1 else x[0])[-1].macs
     assert sum(net_sizes.MULTIPLY_ADDS.get(adds, adds)) == counted
 
 
@@ -127,9 +127,9 @@ def test_operations_of_the_other_families_are_those_of_the_forward_pass():
     for title, net, x in (
         (family_sizes.RBF_STEP, family_steps_in_jaxnn.rbf().net, rows),
         (family_sizes.SPIKING, family_steps_in_jaxnn.spiking().net, rows),
-        (graph_sizes.GCN, graph_in_jaxnn.gcn()[0], nn.graph(words, *ends)),
+        (graph_sizes.GCN, graph_in_jaxnn.gcn()[0], nn.graph.make_graph(words, *ends)),
     ):
-        counted = inspection.rows(net, x)[-1].macs
+        counted = inspection.summary_rows(net, x)[-1].macs
         first, others = family_steps_in_jaxnn.MULTIPLY_ADDS[title]
         # Distances are sums of squared differences, which are no products to the inspection.
         assert counted == others + (0 if title == family_sizes.RBF_STEP else first)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import jaxnn as nn
 from jaxnn import core
-from jaxnn.layers.reparam import spectral_norm, weight_norm
+from jaxnn.layers.weight_reparam import spectral_norm, weight_norm
 from tests import golden
 from tests.small import counter, decay
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnn.layers.reshape import flatten, pixel_shuffle, upsample
+from jaxnn.layers.convolution.reshape import flatten, pixel_shuffle, upsample
 from tests import golden
 
 pytestmark = pytest.mark.ordinary

@@ -310,7 +310,7 @@ def reverser():
         return (each * there).sum() / there.sum(), (state, {})
 
     optimizer = optax.adam(5e-3)
-    train = nn.training.start(net, optimizer, jax.random.key(0), reversals(0, 8)[:3])
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), reversals(0, 8)[:3])
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(step, train, reversals(0, 2048), steps=500, batch_size=64)
     return encoder, answers, end.train.params

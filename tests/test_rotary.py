@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.layers.rotary import alibi_slopes, rotary
+from jaxnn.layers.attention.positions import alibi_slopes, rotary
 
 pytestmark = pytest.mark.ordinary
 

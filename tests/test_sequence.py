@@ -8,12 +8,12 @@ import pytest
 
 import jaxnn as nn
 from jaxnn import core
-from jaxnn.layers.cells import elman, gru, mgu
-from jaxnn.layers.linear_recurrent import lru, min_gru, min_lstm
-from jaxnn.layers.lstm import conv_lstm, lstm
 from jaxnn.layers.noise import dropout
-from jaxnn.padding import length_mask
-from jaxnn.sequence import bidirectional, chunkwise, recurrent, stack, unroll
+from jaxnn.layers.recurrent.cells import elman, gru, mgu
+from jaxnn.layers.recurrent.linear import lru, min_gru, min_lstm
+from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
+from jaxnn.sequences.masks import length_mask
+from jaxnn.sequences.unroll import bidirectional, chunkwise, recurrent, stack, unroll
 
 X = jax.random.normal(jax.random.key(1), (4, 6, 8))
 LENGTHS = jnp.array([6, 3, 1, 0])

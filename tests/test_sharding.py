@@ -18,7 +18,7 @@ DATA = (X, np.sin(X))
 
 
 def start():
-    return nn.training.start(NET, OPTIMIZER, jax.random.key(0), DATA[0])
+    return nn.training.init_train(NET, OPTIMIZER, jax.random.key(0), DATA[0])
 
 
 def placed(tree, mesh, *spec):

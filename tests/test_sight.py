@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.layers import sight
-from jaxnn.layers.sight import Rule, Sight, visible
+from jaxnn.layers.attention import masks
+from jaxnn.layers.attention.masks import KeyPositions, MaskConfig, attention_mask
 
 X = jnp.ones((1, 5, 3))
 STEPS = jnp.arange(5, dtype=jnp.int32)[None]
@@ -14,48 +14,51 @@ def drawn(seen):
 
 
 def test_without_rules_everything_is_seen():
-    assert visible(Sight(STEPS, STEPS), Rule()) is None
+    assert attention_mask(KeyPositions(STEPS, STEPS), MaskConfig()) is None
 
 
 def test_causal_queries_look_back():
-    seen = visible(Sight(STEPS, STEPS), Rule(causal=True))
+    seen = attention_mask(KeyPositions(STEPS, STEPS), MaskConfig(causal=True))
     assert drawn(seen) == ["#....", "##...", "###..", "####.", "#####"]
 
 
 def test_a_window_holds_as_many_steps_as_it_says():
-    seen = visible(Sight(STEPS, STEPS), Rule(causal=True, window=2))
+    seen = attention_mask(KeyPositions(STEPS, STEPS), MaskConfig(causal=True, window=2))
     assert drawn(seen) == ["#....", "##...", ".##..", "..##.", "...##"]
 
 
 def test_a_window_looks_as_far_ahead_unless_causal():
-    seen = visible(Sight(STEPS, STEPS), Rule(window=2))
+    seen = attention_mask(KeyPositions(STEPS, STEPS), MaskConfig(window=2))
     assert drawn(seen) == ["##...", "###..", ".###.", "..###", "...##"]
 
 
 def test_padding_is_not_seen_and_does_not_count():
     mask = jnp.array([[False, True, True, False, True]])
-    at = sight.positions(X, mask)
+    at = masks.positions(X, mask)
     assert at.tolist() == [[-1, 0, 1, 1, 2]]
     # The last step sees the one before the padding as its neighbour.
-    seen = visible(Sight(at, at, mask), Rule(causal=True, window=2))
+    seen = attention_mask(KeyPositions(at, at, mask), MaskConfig(causal=True, window=2))
     assert drawn(seen)[-1] == "..#.#"
     assert drawn(seen)[2] == ".##.."
 
 
 def test_a_mask_of_each_query_leaves_positions_as_they_are():
     mask = jnp.eye(5, dtype=bool)[None]
-    assert (sight.positions(X, mask) == STEPS).all()
-    assert drawn(visible(Sight(STEPS, STEPS, mask), Rule(causal=True)))[3] == "...#."
+    assert (masks.positions(X, mask) == STEPS).all()
+    assert (
+        drawn(attention_mask(KeyPositions(STEPS, STEPS, mask), MaskConfig(causal=True)))[3]
+        == "...#."
+    )
 
 
 def test_no_nan_spreads_from_where_no_step_is():
     mask = jnp.array([[True, False, True, True, False]])
     x = X.at[:, 1].set(jnp.nan)
-    assert (sight.there(x, mask)[0, :, 0] == mask[0]).all()
-    y, same = sight.paired(x, mask)
+    assert (masks.there(x, mask)[0, :, 0] == mask[0]).all()
+    y, same = masks.paired(x, mask)
     assert same is mask
     assert not jnp.isnan(y).any()
-    assert sight.paired(x, None) is x
+    assert masks.paired(x, None) is x
 
 
 @pytest.mark.parametrize(
@@ -70,22 +73,22 @@ def test_no_nan_spreads_from_where_no_step_is():
 )
 def test_what_is_no_mask_of_the_sequence_is_refused(mask, error, message):
     with pytest.raises(error, match=message):
-        sight.sequence((X, mask), "attention")
+        masks.check_sequence((X, mask), "attention")
 
 
 def test_what_is_no_sequence_is_refused():
     with pytest.raises(ValueError, match=r"takes \[batch, time, features\], got float32\[5,3\]"):
-        sight.sequence(X[0], "attention")
+        masks.check_sequence(X[0], "attention")
     with pytest.raises(TypeError, match="floating features"):
-        sight.sequence(X.astype(int), "attention")
+        masks.check_sequence(X.astype(int), "attention")
 
 
 def test_queries_and_memory_must_belong_together():
     with pytest.raises(ValueError, match="takes .queries, memory. or"):
-        sight.pair(X, "cross_attention")
+        masks.pair(X, "cross_attention")
     with pytest.raises(ValueError, match="of one batch and dtype, got .float32.1,5,3., float32.2,"):
-        sight.pair((X, jnp.ones((2, 4, 3))), "cross_attention")
+        masks.pair((X, jnp.ones((2, 4, 3))), "cross_attention")
     with pytest.raises(ValueError, match="of one batch and dtype"):
-        sight.pair((X, X.astype(jnp.bfloat16)), "cross_attention")
+        masks.pair((X, X.astype(jnp.bfloat16)), "cross_attention")
     with pytest.raises(ValueError, match=r"a mask \[1,4\] or \[1,5,4\] with"):
-        sight.pair((X, jnp.ones((1, 4, 2)), jnp.ones((1, 5), bool)), "cross_attention")
+        masks.pair((X, jnp.ones((1, 4, 2)), jnp.ones((1, 5), bool)), "cross_attention")

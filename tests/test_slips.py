@@ -52,7 +52,7 @@ def test_rnn_takes_a_factory_of_cells(cell):
 
 def test_a_map_takes_a_grid():
     with pytest.raises(TypeError, match=r"som takes a grid, such as nn\.Grid\(6, 6\), got 6"):
-        nn.som(6, 6)
+        nn.som.self_organizing_map(6, 6)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxnn as nn
-from jaxnn.nets import routing
+from jaxnn.nets.mixture import routing
 
 ROWS, FEATURES, WIDTH, N = 24, 8, 16, 4
 X = jax.random.normal(jax.random.key(1), (ROWS, FEATURES))
-layer = partial(nn.sparse_mixture, WIDTH, N)
+layer = partial(nn.mixture.sparse_mixture, WIDTH, N)
 
 
 def made(net, x=X):
@@ -111,7 +111,9 @@ def test_all_forms_have_the_same_gradient():
 def test_all_experts_together_are_a_soft_mixture():
     net = layer(N)
     params, state = made(net)
-    soft = nn.mixture(nn.feed_forward(WIDTH), N, gate=partial(nn.dense, bias=False))
+    soft = nn.mixture.mixture_of_experts(
+        nn.feed_forward(WIDTH), N, gate=partial(nn.dense, bias=False)
+    )
     said = soft({"gate": params["router"], "experts": params["experts"]}, X)
     assert np.allclose(run(net, params, state, X)[0], said.output, atol=1e-5)
 
@@ -134,7 +136,7 @@ def test_sequences_are_rows():
 
 def test_first_choices_come_before_second_ones():
     logits = jnp.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [2.0, 0.0, 1.0]])
-    choice = routing.choose(logits, 2)
+    choice = routing.top_k_route(logits, 2)
     assert choice.experts.tolist() == [[0, 1], [1, 0], [0, 2]]
     assert choice.ranks.tolist() == [[0, 1], [0, 2], [1, 0]]
     assert choice.counts.tolist() == [3, 2, 1]
@@ -149,10 +151,10 @@ def test_routed_adds_its_losses_in_training_alone():
     params, state = net.init(jax.random.key(0), X)
     plain = nn.training.supervised(net, nn.mse)
     batch = X, X[:, :1]
-    loss = nn.routed(plain, balance=0.5, z=0.25)
+    loss = nn.mixture.routed(plain, balance=0.5, z=0.25)
     base, (after, _) = plain(params, state, batch, train=True)
     value, (_, metrics) = loss(params, state, batch, train=True)
-    (found,) = nn.routings(after)
+    (found,) = nn.mixture.routings(after)
     assert found.usage.shape == (2, N)
     added = 0.5 * found.balance.sum() + 0.25 * found.z.sum()
     assert float(value) == pytest.approx(float(base + added), rel=1e-6)
@@ -171,9 +173,9 @@ def test_the_balance_loss_brings_experts_into_use():
     def learned(balance):
         optimizer = optax.adam(1e-2)
         step = nn.training.step(
-            nn.routed(nn.training.supervised(net, nn.mse), balance=balance), optimizer
+            nn.mixture.routed(nn.training.supervised(net, nn.mse), balance=balance), optimizer
         )
-        train = nn.training.start(net, optimizer, jax.random.key(0), X)
+        train = nn.training.init_train(net, optimizer, jax.random.key(0), X)
         w = train.params["body"]["router"]["w"]
         train.params["body"]["router"]["w"] = w.at[:, 0].add(0.7 * jnp.sign(X.mean(0)))
         return nn.training.fit(step, train, batch, steps=60, batch_size=ROWS, every=20).history
@@ -194,7 +196,7 @@ def mesh(devices=8):
 def test_all_to_all_over_four_devices_equals_one(train):
     options: dict[str, Any] = {"capacity": N / 2, "shared": 1}
     one = layer(2, **options)
-    many = nn.expert_parallel(layer(2, axis_name="experts", **options), mesh(4), "experts")
+    many = nn.mixture.expert_parallel(layer(2, axis_name="experts", **options), mesh(4), "experts")
     params, state = made(one)
 
     def outcome(net):
@@ -206,13 +208,15 @@ def test_all_to_all_over_four_devices_equals_one(train):
 
     for a, b in zip(jax.tree.leaves(outcome(one)), jax.tree.leaves(outcome(many)), strict=True):
         assert np.allclose(a, b, atol=2e-5)
-    there = jax.device_put(params, nn.module_shardings(params, mesh(4), "experts"))
+    there = jax.device_put(params, nn.mixture.module_shardings(params, mesh(4), "experts"))
     text = jax.jit(partial(many.apply, train=train)).lower(there, state, X).compile().as_text()
     assert "all-to-all" in str(text)
 
 
 def test_every_device_drops_by_its_own_room():
-    many = nn.expert_parallel(layer(1, capacity=0.5, axis_name="experts"), mesh(4), "experts")
+    many = nn.mixture.expert_parallel(
+        layer(1, capacity=0.5, axis_name="experts"), mesh(4), "experts"
+    )
     params, state = made(layer(1))
     y, after = jax.jit(partial(many.apply, train=True))(params, state, X)
     parts = [reference(params, rows, 1, room=1) for rows in np.split(np.asarray(X), 4)]
@@ -221,12 +225,12 @@ def test_every_device_drops_by_its_own_room():
 
 
 def test_what_does_not_divide_by_the_devices_is_refused():
-    many = nn.expert_parallel(layer(1, axis_name="experts"), mesh(8), "experts")
+    many = nn.mixture.expert_parallel(layer(1, axis_name="experts"), mesh(8), "experts")
     params, state = made(layer(1))
     with pytest.raises(ValueError, match="8 devices of 'experts' splits the rows"):
         many.apply(params, state, X)
     with pytest.raises(ValueError, match="no 'model'"):
-        nn.expert_parallel(layer(1), mesh(8), "model")
+        nn.mixture.expert_parallel(layer(1), mesh(8), "model")
 
 
 # Bad input
@@ -238,7 +242,7 @@ def test_an_expert_nobody_uses_is_reported_and_does_no_harm(form):
     params, state = made(net)
     x = jnp.abs(X)
     params["router"]["w"] = params["router"]["w"].at[:, 3].set(-100.0)
-    loss = nn.routed(nn.training.supervised(net, nn.mse))
+    loss = nn.mixture.routed(nn.training.supervised(net, nn.mse))
     (_, (after, metrics)), gradient = jax.value_and_grad(partial(loss, train=True), has_aux=True)(
         params, state, (x, x)
     )
@@ -267,13 +271,13 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="top_k must be a whole number of at least 1"):
         layer(0)
     with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
-        nn.sparse_mixture(WIDTH, 0)
+        nn.mixture.sparse_mixture(WIDTH, 0)
     with pytest.raises(ValueError, match="shared must be a whole number of at least 0"):
         layer(shared=-1)
     with pytest.raises(ValueError, match="form is one of"):
         layer(form="dense")
     with pytest.raises(ValueError, match="balance must be finite, 0 or more"):
-        nn.routed(nn.mse, balance=-1.0)
+        nn.mixture.routed(nn.mse, balance=-1.0)
 
 
 def test_what_does_not_fit_is_refused():
@@ -287,6 +291,6 @@ def test_what_does_not_fit_is_refused():
         net.init(jax.random.key(0), jnp.ones((4, 8), jnp.int32))
     dense = nn.dense(1)
     held, _ = dense.init(jax.random.key(0), X)
-    loss = nn.routed(nn.training.supervised(dense, nn.mse))
+    loss = nn.mixture.routed(nn.training.supervised(dense, nn.mse))
     with pytest.raises(ValueError, match="nets with a sparse_mixture"):
         loss(held, (), (X, X[:, :1]))

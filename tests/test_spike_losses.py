@@ -10,7 +10,12 @@ import jaxnn as nn
 SPIKES = jax.random.bernoulli(jax.random.key(1), 0.3, (6, 10, 4)).astype(jnp.float32)
 MEMBRANES = jax.random.normal(jax.random.key(2), (6, 10, 4))
 LABELS = jnp.array([0, 3, 1, 2, 0, 1])
-LOSSES = nn.count_loss, nn.count_cross_entropy, nn.membrane_loss, nn.latency_loss
+LOSSES = (
+    nn.spiking.count_loss,
+    nn.spiking.count_cross_entropy,
+    nn.spiking.membrane_loss,
+    nn.spiking.latency_loss,
+)
 
 
 def entropy(logits, labels):
@@ -22,13 +27,13 @@ def test_count_loss_is_the_squared_error_of_rates():
     target = np.full((6, 4), 0.1)
     target[np.arange(6), LABELS] = 0.7
     wanted = ((np.asarray(SPIKES).mean(axis=1) - target) ** 2).mean(axis=1)
-    loss = nn.count_loss(SPIKES, LABELS, correct=0.7, wrong=0.1)
+    loss = nn.spiking.count_loss(SPIKES, LABELS, correct=0.7, wrong=0.1)
     assert np.allclose(loss, wanted, atol=1e-6)
 
 
 def test_count_cross_entropy_reads_counts_as_logits():
     wanted = entropy(np.asarray(SPIKES).sum(axis=1), LABELS)
-    assert np.allclose(nn.count_cross_entropy(SPIKES, LABELS), wanted, atol=1e-5)
+    assert np.allclose(nn.spiking.count_cross_entropy(SPIKES, LABELS), wanted, atol=1e-5)
 
 
 def test_membrane_loss_over_time_in_three_ways():
@@ -36,29 +41,34 @@ def test_membrane_loss_over_time_in_three_ways():
     every = np.mean([entropy(u[:, t], LABELS) for t in range(10)], axis=0)
     wanted = {"mean": entropy(u.mean(1), LABELS), "max": entropy(u.max(1), LABELS), "each": every}
     for over, value in wanted.items():
-        assert np.allclose(nn.membrane_loss(MEMBRANES, LABELS, over=over), value, atol=1e-5)
+        assert np.allclose(nn.spiking.membrane_loss(MEMBRANES, LABELS, over=over), value, atol=1e-5)
 
 
 def test_first_spikes_are_the_first_ones():
     s = np.asarray(SPIKES)
     wanted = np.where(s.any(axis=1), s.argmax(axis=1), 10)
     assert (wanted == 10).any() or (wanted > 0).any()
-    assert np.array_equal(nn.first_spikes(SPIKES), wanted)
-    assert np.allclose(nn.latency_loss(SPIKES, LABELS, scale=0.5), entropy(-0.5 * wanted, LABELS),
-                       atol=1e-5)  # fmt: skip
+    assert np.array_equal(nn.spiking.first_spikes(SPIKES), wanted)
+    loss = nn.spiking.latency_loss(SPIKES, LABELS, scale=0.5)
+    assert np.allclose(loss, entropy(-0.5 * wanted, LABELS), atol=1e-5)
 
 
 def test_the_gradient_of_a_first_spike_is_the_steps_that_it_saves():
     # None but the last spikes: one at step k saves 3 - k.
-    slope = jax.grad(lambda s: nn.first_spikes(s).sum())(jnp.array([[[0.0], [0.0], [0.0], [1.0]]]))
+    slope = jax.grad(lambda s: nn.spiking.first_spikes(s).sum())(
+        jnp.array([[[0.0], [0.0], [0.0], [1.0]]])
+    )
     assert slope.ravel().tolist() == [-3, -2, -1, -1]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_net_learns_under_every_loss(loss):
     x = jax.random.uniform(jax.random.key(3), (6, 5))
-    readout = nn.leaky_integrator if loss is nn.membrane_loss else nn.lif
-    net, optimizer = nn.unroll(nn.spiking_mlp(32, 4, steps=6, readout=readout)), optax.adam(3e-2)
+    readout = nn.spiking.leaky_integrator if loss is nn.spiking.membrane_loss else nn.spiking.lif
+    net, optimizer = (
+        nn.unroll(nn.spiking.spiking_mlp(32, 4, steps=6, readout=readout)),
+        optax.adam(3e-2),
+    )
 
     def descend(held, _):
         params, state = held
@@ -81,8 +91,8 @@ def test_a_penalty_for_too_many_and_for_too_few():
     rate = np.asarray(SPIKES).mean(axis=1)
     over, under = np.maximum(rate - 0.4, 0), np.maximum(0.2 - rate, 0)
     wanted = (over**2 + under**2).mean()
-    assert np.allclose(nn.spike_penalty(SPIKES, most=0.4, least=0.2), wanted, atol=1e-6)
-    two = nn.spike_penalty((SPIKES, SPIKES[:, :, :1]))
+    assert np.allclose(nn.spiking.spike_penalty(SPIKES, most=0.4, least=0.2), wanted, atol=1e-6)
+    two = nn.spiking.spike_penalty((SPIKES, SPIKES[:, :, :1]))
     assert np.allclose(two, (rate**2).mean() + (rate[:, :1] ** 2).mean(), atol=1e-6)
 
 
@@ -96,12 +106,12 @@ def test_losses_are_those_of_snntorch():
     labels = torch.tensor(np.asarray(LABELS), dtype=torch.long)
     pairs = [
         # Theirs is of counts, and divided by the steps.
-        (10 * nn.count_loss(SPIKES, LABELS, correct=0.8, wrong=0.2),
+        (10 * nn.spiking.count_loss(SPIKES, LABELS, correct=0.8, wrong=0.2),
          theirs.mse_count_loss(0.8, 0.2)(spikes, labels)),
-        (nn.count_cross_entropy(SPIKES, LABELS), theirs.ce_count_loss()(spikes, labels)),
-        (nn.membrane_loss(MEMBRANES, LABELS, over="max"),
+        (nn.spiking.count_cross_entropy(SPIKES, LABELS), theirs.ce_count_loss()(spikes, labels)),
+        (nn.spiking.membrane_loss(MEMBRANES, LABELS, over="max"),
          theirs.ce_max_membrane_loss()(membranes, labels)),
-        (nn.membrane_loss(MEMBRANES, LABELS, over="each"),
+        (nn.spiking.membrane_loss(MEMBRANES, LABELS, over="each"),
          theirs.ce_rate_loss()(membranes, labels)),
     ]  # fmt: skip
     for ours, value in pairs:
@@ -123,17 +133,20 @@ def test_no_steps_and_other_labels_are_refused(loss):
 def test_arguments_out_of_range_are_refused():
     for call, said in (
         (
-            lambda: nn.count_loss(SPIKES, LABELS, correct=2.0),
+            lambda: nn.spiking.count_loss(SPIKES, LABELS, correct=2.0),
             "correct, spikes a step, must be a finite number",
         ),
-        (lambda: nn.membrane_loss(SPIKES, LABELS, over="last"), "over is one of 'mean', 'max'"),
         (
-            lambda: nn.latency_loss(SPIKES, LABELS, scale=0.0),
+            lambda: nn.spiking.membrane_loss(SPIKES, LABELS, over="last"),
+            "over is one of 'mean', 'max'",
+        ),
+        (
+            lambda: nn.spiking.latency_loss(SPIKES, LABELS, scale=0.0),
             "scale must be a finite number greater than 0",
         ),
-        (lambda: nn.spike_penalty(SPIKES, most=-0.1), "most, spikes a step, must be"),
-        (lambda: nn.spike_penalty(SPIKES[:, :0]), "of at least one step"),
-        (lambda: nn.first_spikes(SPIKES[:, :0]), "of at least one step"),
+        (lambda: nn.spiking.spike_penalty(SPIKES, most=-0.1), "most, spikes a step, must be"),
+        (lambda: nn.spiking.spike_penalty(SPIKES[:, :0]), "of at least one step"),
+        (lambda: nn.spiking.first_spikes(SPIKES[:, :0]), "of at least one step"),
     ):
         with pytest.raises(ValueError, match=said):
             call()
@@ -151,10 +164,10 @@ def cut(loss, **options):
 @pytest.mark.parametrize(
     ("loss", "options"),
     [
-        (nn.count_loss, {}),
-        (nn.count_cross_entropy, {}),
-        (nn.latency_loss, {}),
-        *((nn.membrane_loss, {"over": over}) for over in ("mean", "max", "each")),
+        (nn.spiking.count_loss, {}),
+        (nn.spiking.count_cross_entropy, {}),
+        (nn.spiking.latency_loss, {}),
+        *((nn.spiking.membrane_loss, {"over": over}) for over in ("mean", "max", "each")),
     ],
 )
 def test_steps_that_are_padding_change_no_loss(loss, options):
@@ -167,23 +180,25 @@ def test_steps_that_are_padding_change_no_rate_and_no_penalty():
     mask = nn.length_mask(jnp.array([4, 10, 4, 4, 10, 10]), 10)
     held = np.asarray(SPIKES)[np.asarray(mask)]
     padded = jnp.where(mask[..., None], SPIKES, 1.0)
-    assert nn.spike_rate(padded, mask) == pytest.approx(held.mean(), rel=1e-6)
+    assert nn.spiking.spike_rate(padded, mask) == pytest.approx(held.mean(), rel=1e-6)
     rate = np.stack(
         [np.asarray(SPIKES)[i, :n].mean(0) for i, n in enumerate([4, 10, 4, 4, 10, 10])]
     )
     wanted = np.square(np.maximum(rate - 0.2, 0)).mean()
-    assert nn.spike_penalty((padded,), most=0.2, mask=mask) == pytest.approx(wanted, rel=1e-5)
+    assert nn.spiking.spike_penalty((padded,), most=0.2, mask=mask) == pytest.approx(
+        wanted, rel=1e-5
+    )
     with pytest.raises(ValueError, match="a mask is"):
-        nn.count_loss(SPIKES, LABELS, mask=mask[:, :5])
+        nn.spiking.count_loss(SPIKES, LABELS, mask=mask[:, :5])
 
 
 def test_rates_in_half_precision_are_counted_in_float32():
     # Of 5000 steps; float16 holds counts up to 2048, bfloat16 up to 256.
     for dtype in (jnp.float16, jnp.bfloat16):
         spikes = jnp.ones((2, 5000, 3), dtype).at[:, ::4].set(0)
-        assert nn.spike_rate(spikes) == pytest.approx(0.75)
-        assert (nn.first_spikes(jnp.zeros((1, 5000, 1), dtype)) == 5000).all()
-    assert jnp.isfinite(nn.spike_rate(jnp.ones((60, 2000, 1), jnp.float16)))
+        assert nn.spiking.spike_rate(spikes) == pytest.approx(0.75)
+        assert (nn.spiking.first_spikes(jnp.zeros((1, 5000, 1), dtype)) == 5000).all()
+    assert jnp.isfinite(nn.spiking.spike_rate(jnp.ones((60, 2000, 1), jnp.float16)))
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 snn = pytest.importorskip("snntorch")
 
 X = np.random.default_rng(0).normal(0.3, 0.7, (25, 4, 12))  # [time, batch, features]
-FAST = {"ours": nn.surrogate.fast_sigmoid(5.0), "theirs": snn.surrogate.fast_sigmoid(5)}
+FAST = {"ours": nn.spiking.surrogate.fast_sigmoid(5.0), "theirs": snn.surrogate.fast_sigmoid(5)}
 COTANGENT = np.random.default_rng(1).normal(size=(2, *X.shape))
 
 
@@ -49,19 +49,21 @@ def ours(make):
 
 PAIRS = {
     "lif, delayed": (
-        lambda **more: nn.lif(0.8, 0.9, reset="delayed", **more),
+        lambda **more: nn.spiking.lif(0.8, 0.9, reset="delayed", **more),
         lambda **more: snn.Leaky(beta=0.8, threshold=0.9, **more),
     ),
     "lif, to zero": (
-        lambda **more: nn.lif(0.8, 0.9, reset="zero", **more),
+        lambda **more: nn.spiking.lif(0.8, 0.9, reset="zero", **more),
         lambda **more: snn.Leaky(beta=0.8, threshold=0.9, reset_mechanism="zero", **more),
     ),
     "lif, no reset": (
-        lambda **more: nn.lif(0.8, 0.9, reset="none", **more),
+        lambda **more: nn.spiking.lif(0.8, 0.9, reset="none", **more),
         lambda **more: snn.Leaky(beta=0.8, threshold=0.9, reset_mechanism="none", **more),
     ),
     "synaptic_lif, delayed": (
-        lambda **more: nn.synaptic_lif(0.8, 0.9, synaptic_decay=0.6, reset="delayed", **more),
+        lambda **more: nn.spiking.synaptic_lif(
+            0.8, 0.9, synaptic_decay=0.6, reset="delayed", **more
+        ),
         lambda **more: snn.Synaptic(alpha=0.6, beta=0.8, threshold=0.9, **more),
     ),
 }
@@ -91,7 +93,7 @@ def test_a_layer_with_feedback_has_the_spikes_of_snntorchs():
             s, u = neuron(step, s.double(), u)
             spikes.append(s.numpy())
     with jax.enable_x64(True):
-        net = nn.unroll(nn.lif(0.8, 0.9, reset="delayed", feedback=True))
+        net = nn.unroll(nn.spiking.lif(0.8, 0.9, reset="delayed", feedback=True))
         params = {"v": jnp.asarray(v, jnp.float64)}
         y = net(params, jnp.swapaxes(jnp.asarray(X), 0, 1))
     assert np.array_equal(np.swapaxes(y, 0, 1), spikes)

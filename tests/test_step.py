@@ -16,7 +16,7 @@ BATCH = (X, Y)
 
 def begin(net, optimizer, loss=None, seed=0):
     loss = loss or nn.training.supervised(net, nn.mse)
-    train = nn.training.start(net, optimizer, jax.random.key(seed), X)
+    train = nn.training.init_train(net, optimizer, jax.random.key(seed), X)
     return nn.training.step(loss, optimizer), train
 
 
@@ -175,7 +175,7 @@ def test_a_metric_of_the_name_of_the_loss_is_refused():
 )
 def test_what_is_no_net_or_optimizer_is_refused_at_the_start(net, optimizer, message):
     with pytest.raises(TypeError, match=message):
-        nn.training.start(net, optimizer, jax.random.key(0), X)
+        nn.training.init_train(net, optimizer, jax.random.key(0), X)
 
 
 def test_a_cell_in_place_of_a_layer_is_refused():
@@ -212,7 +212,7 @@ def test_an_optimizer_that_is_none_is_refused_by_the_step():
 
 def test_a_seed_in_the_place_of_a_key_is_refused():
     with pytest.raises(TypeError, match="key must be one of jax.random.key"):
-        nn.training.start(nn.dense(1), optax.sgd(0.1), 0, X)
+        nn.training.init_train(nn.dense(1), optax.sgd(0.1), 0, X)
 
 
 def test_fewer_targets_than_predictions_are_refused():
@@ -221,7 +221,7 @@ def test_fewer_targets_than_predictions_are_refused():
 
 
 def test_a_measure_of_an_output_of_several_parts_is_told_to_take_one():
-    said = nn.Mixture(X, X, X)
+    said = nn.mixture.Mixture(X, X, X)
     for loss in (nn.mse, optax.squared_error, nn.accuracy):
         with pytest.raises(TypeError, match=r"prediction\.output"):
             measured(loss, said, X)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets import surrogate
+from jaxnn.nets.spiking import surrogate
 
 X = np.linspace(-2, 2, 41)
 SLOPES = {
@@ -53,6 +53,10 @@ def test_slopes_are_those_of_snntorch(name, torch_name, argument):
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
 def test_widths_that_are_not_above_zero_are_refused(value):
-    for make in (nn.surrogate.fast_sigmoid, nn.surrogate.arctan, nn.surrogate.triangular):
+    for make in (
+        nn.spiking.surrogate.fast_sigmoid,
+        nn.spiking.surrogate.arctan,
+        nn.spiking.surrogate.triangular,
+    ):
         with pytest.raises(ValueError, match="must be a finite number greater than 0"):
             make(value)

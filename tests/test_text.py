@@ -28,7 +28,7 @@ def small(positions="learned", **options):
 
 def count(net, shape=(1, 4)):
     x = jax.ShapeDtypeStruct(shape, jnp.int32)
-    return nn.size(jax.eval_shape(net.init, jax.random.key(0), x)[0])
+    return nn.count_params(jax.eval_shape(net.init, jax.random.key(0), x)[0])
 
 
 # Known nets have as many params as their authors say.
@@ -67,7 +67,7 @@ def test_padding_and_the_cache_change_nothing(positions, key):
 
     cell = small(positions, capacity=6)
     carry, parts = cell.carry(params, (x, mask)), []
-    step = jax.jit(lambda carry, x: core.run(cell, params, (), carry, x)[:2])
+    step = jax.jit(lambda carry, x: core.apply_either(cell, params, (), carry, x)[:2])
     for start, stop in [(0, 2), (2, 4), (4, 6)]:
         (part, _), carry = step(carry, (x[:, start:stop], mask[:, start:stop]))
         parts.append(part)
@@ -138,7 +138,7 @@ def test_the_train_step_of_a_language_model_learns(key):
     x = jnp.tile(jnp.arange(8), (4, 1))
     loss = nn.training.supervised(net, optax.softmax_cross_entropy_with_integer_labels)
     optimizer = optax.adam(1e-2)
-    train = nn.training.start(net, optimizer, key, x)
+    train = nn.training.init_train(net, optimizer, key, x)
     step = nn.training.step(loss, optimizer)
     end = nn.training.fit(step, train, (x, x + 1), steps=60, batch_size=4)
     assert end.history[-1]["loss"] < 1.5

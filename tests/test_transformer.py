@@ -237,7 +237,9 @@ def test_a_cell_with_a_memory_gives_what_the_layer_gives(key):
     params = drawn_params(layer, (x, memory, seen))
     carry = cell.carry(params, (x, memory, seen))
     assert not any(5 in leaf.shape for leaf in jax.tree.leaves(carry))  # nothing of the memory
-    step = jax.jit(lambda carry, x: core.run(cell, params, (), carry, (x, memory, seen))[:2])
+    step = jax.jit(
+        lambda carry, x: core.apply_either(cell, params, (), carry, (x, memory, seen))[:2]
+    )
     parts = []
     for start, stop in [(0, 3), (3, 4), (4, 5), (5, 6)]:
         y, carry = step(carry, x[:, start:stop])

@@ -19,7 +19,7 @@ def shapes(net, *shape):
         return params, net.apply(params, state, x)[0]
 
     params, y = jax.eval_shape(run, x)
-    return nn.size(params), y.shape
+    return nn.count_params(params), y.shape
 
 
 @pytest.mark.parametrize(("factored", "size"), [(False, 33371472), (True, 31505325)])

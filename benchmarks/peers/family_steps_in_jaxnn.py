@@ -15,20 +15,20 @@ from benchmarks.peers.spiking_in_jaxnn import spiking
 
 
 def rbf():
-    net = nn.rbf_net(family_sizes.CENTRES, 10, width=28.0)
+    net = nn.rbf.rbf_net(family_sizes.CENTRES, 10, width=28.0)
     return Task(net, cross_entropy, family_sizes.digits())
 
 
 def som(dtype: Any = jnp.float32):
     """A chunk of all rows; what it learns stands in state, and its distances are the loss."""
-    net = within(nn.som(nn.Grid(10, 10), 1000, rate=0.5), dtype)
+    net = within(nn.som.self_organizing_map(nn.som.Grid(10, 10), 1000, rate=0.5), dtype)
     x, nothing = jnp.asarray(family_sizes.small()), optax.identity()
 
     def loss(params, state, x, *, key, train):
         found, state = net.apply(params, state, x, train=train)
         return found.distance.mean(), (state, {})
 
-    train = nn.training.start(net, nothing, jax.random.key(0), x)
+    train = nn.training.init_train(net, nothing, jax.random.key(0), x)
     return nn.training.step(loss, nothing), train, x
 
 

@@ -14,19 +14,21 @@ from benchmarks.peers.layers_in_jaxnn import cross_entropy, stepped
 
 
 def gcn():
-    return nn.serial(nn.gcn(16), nn.nodewise(jax.nn.relu), nn.gcn(graph_sizes.CLASSES)), 0.01
+    return nn.serial(
+        nn.graph.gcn(16), nn.graph.nodewise(jax.nn.relu), nn.graph.gcn(graph_sizes.CLASSES)
+    ), 0.01
 
 
 def gat():
-    first = nn.gat(8, heads=8), nn.nodewise(jax.nn.elu)
-    return nn.serial(*first, nn.gat(graph_sizes.CLASSES)), 0.005
+    first = nn.graph.gat(8, heads=8), nn.graph.nodewise(jax.nn.elu)
+    return nn.serial(*first, nn.graph.gat(graph_sizes.CLASSES)), 0.005
 
 
 def begin(make: Callable[[], tuple[nn.Layer, float]]) -> tuple[Callable, Any, Any]:
     """The jitted step, where it starts, and the graph with the labels on the device."""
     net, rate = make()
     x, ends, y = graph_sizes.citations()
-    batch = jax.tree.map(jnp.asarray, (nn.graph(x, *ends), y[: graph_sizes.LABELLED]))
+    batch = jax.tree.map(jnp.asarray, (nn.graph.make_graph(x, *ends), y[: graph_sizes.LABELLED]))
 
     def loss(params, state, batch, *, key, train):
         graph, y = batch
@@ -34,7 +36,7 @@ def begin(make: Callable[[], tuple[nn.Layer, float]]) -> tuple[Callable, Any, An
         return cross_entropy(logits, y).mean(), (state, {})
 
     adam = optax.adam(rate)
-    train = nn.training.start(net, adam, jax.random.key(0), batch[0])
+    train = nn.training.init_train(net, adam, jax.random.key(0), batch[0])
     return nn.training.step(loss, adam), train, batch
 
 

@@ -23,12 +23,12 @@ class Task(NamedTuple):
     batch: tuple[Any, Any]
 
 
-def begin(task: Task) -> tuple[Callable, nn.training.Train, tuple]:
+def begin(task: Task) -> tuple[Callable, nn.training.TrainState, tuple]:
     """The jitted step of a task, where it starts, and its batch on the device."""
     optimizer = optax.sgd(RATE, MOMENTUM)
     batch = jax.tree.map(jnp.asarray, task.batch)
     step = nn.training.step(nn.training.supervised(task.net, task.loss), optimizer)
-    return step, nn.training.start(task.net, optimizer, jax.random.key(0), batch[0]), batch
+    return step, nn.training.init_train(task.net, optimizer, jax.random.key(0), batch[0]), batch
 
 
 def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[int], None], int]:
@@ -36,7 +36,7 @@ def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[i
     step, train, batch = start()
     adversaries = isinstance(train, nn.gan.Adversaries)
     both = (train.generator.params, train.discriminator.params) if adversaries else train.params
-    parameters = nn.size(both)
+    parameters = nn.count_params(both)
 
     def run(steps: int) -> None:
         nonlocal train
@@ -50,7 +50,7 @@ def stepped(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[i
 def fitted(start: Callable[[], tuple[Callable, Any, Any]]) -> tuple[Callable[[int], None], int]:
     """Steps of `fit` on a batch that lives on the device, many in one dispatch."""
     step, train, batch = start()
-    parameters, rows = nn.size(train.params), len(batch[0])
+    parameters, rows = nn.count_params(train.params), len(batch[0])
 
     def run(steps: int) -> None:
         nonlocal train

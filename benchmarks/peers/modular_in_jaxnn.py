@@ -24,7 +24,7 @@ TOP_2 = "mixture of 8 experts, each row to 2, 2048 rows"
 
 
 def sparse(top_k: int) -> nn.Layer:
-    return nn.sparse_mixture(WIDTH // top_k, EXPERTS, top_k, capacity=1.25)
+    return nn.mixture.sparse_mixture(WIDTH // top_k, EXPERTS, top_k, capacity=1.25)
 
 
 def dense() -> nn.Layer:
@@ -37,9 +37,9 @@ def begin(make: Callable[[], nn.Layer]) -> tuple[Callable, Any, Any]:
     draw = np.random.default_rng(0).standard_normal
     batch = tuple(jnp.asarray(draw((ROWS, FEATURES), np.float32)) for _ in range(2))
     loss: Any = nn.training.supervised(net, nn.mse)
-    train = nn.training.start(net, optimizer, jax.random.key(0), batch[0])
-    if nn.routings(train.state):
-        loss = nn.routed(loss)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), batch[0])
+    if nn.mixture.routings(train.state):
+        loss = nn.mixture.routed(loss)
     return nn.training.step(loss, optimizer), train, batch
 
 

@@ -32,31 +32,35 @@ def unet():
 
 
 def dcgan(dtype: Any = jnp.float32):
-    nets = within(nn.dcgan_generator(28), dtype), within(nn.dcgan_discriminator(), dtype)
+    nets = within(nn.gan.dcgan_generator(28), dtype), within(nn.gan.dcgan_discriminator(), dtype)
     adam = optax.adam(2e-4, b1=0.5)
     x = jnp.asarray(net_sizes.real())
     z = jax.ShapeDtypeStruct((len(x), net_sizes.LATENT), jnp.float32)
-    train = nn.gan.start(nets, (adam, adam), jax.random.key(0), z, x)
+    train = nn.gan.init_train(nets, (adam, adam), jax.random.key(0), z, x)
     return nn.gan.step(nn.gan.losses(nets, net_sizes.LATENT), (adam, adam)), train, x
 
 
 def coder():
-    return nn.variational(*nn.dense_coder(784, 2 * net_sizes.CODE, 400))
+    return nn.autoencoder.variational(*nn.autoencoder.dense_coder(784, 2 * net_sizes.CODE, 400))
 
 
 def vae(dtype: Any = jnp.float32):
     net = within(coder(), dtype)
-    loss = nn.variational_loss(net, net_sizes.CODE, nn.bernoulli_log_likelihood)
+    loss = nn.autoencoder.variational_loss(
+        net, net_sizes.CODE, nn.autoencoder.bernoulli_log_likelihood
+    )
     adam, x = optax.adam(1e-3), jnp.asarray(net_sizes.binary())
     noise = jax.ShapeDtypeStruct((len(x), 1, net_sizes.CODE), jnp.float32)
-    train = nn.training.start(net, adam, jax.random.key(0), (x, noise))
+    train = nn.training.init_train(net, adam, jax.random.key(0), (x, noise))
     return nn.training.step(loss, adam), train, x
 
 
 def capsnet():
-    reader = nn.capsnet(10, channels=64, stride=2, types=8, primary_kernel=5, primary_stride=1)
-    net = nn.serial(reader, nn.capsule_lengths)
-    return Task(net, nn.margin_loss, net_sizes.labelled(net_sizes.CAPSNET))
+    reader = nn.capsule.capsnet(
+        10, channels=64, stride=2, types=8, primary_kernel=5, primary_stride=1
+    )
+    net = nn.serial(reader, nn.capsule.capsule_lengths)
+    return Task(net, nn.capsule.margin_loss, net_sizes.labelled(net_sizes.CAPSNET))
 
 
 NETS: dict[str, Callable[[], Task]] = {

@@ -40,7 +40,7 @@ def generated(count: int) -> tuple[Callable[[int], None], int]:
             jax.block_until_ready(generate(count))
 
     params, _ = jax.eval_shape(model().init, jax.random.key(0), sequence_sizes.prompts())
-    return run, nn.size(params)
+    return run, nn.count_params(params)
 
 
 TASKS = {title: NETS[title] for title in (sizes.GPT, sizes.LSTM, sizes.GRU)}

@@ -38,7 +38,7 @@ class Molecules(NamedTuple):
     """
 
     smiles: list[str]
-    graph: nn.Graph
+    graph: nn.graph.Graph
     y: np.ndarray
     tasks: tuple[str, ...]
 
@@ -89,7 +89,7 @@ def table(path: Path, tasks: tuple[str, ...], without: Collection[int] = ()) -> 
     return Molecules(smiles, molecular_graphs(smiles, places), np.array(y, np.float32), tasks)
 
 
-def molecular_graphs(smiles: Sequence[str], places: Iterable[str] | None = None) -> nn.Graph:
+def molecular_graphs(smiles: Sequence[str], places: Iterable[str] | None = None) -> nn.graph.Graph:
     """The graphs of molecules as one union, in their order.
 
     Args:
@@ -118,7 +118,7 @@ def molecular_graphs(smiles: Sequence[str], places: Iterable[str] | None = None)
     widths = [len(each) + 1 for each in (ELEMENTS, DEGREES, HYDROGENS, CHARGES, HYBRIDS)]
     nodes = [np.eye(width, dtype=np.float32)[atom[:, i]] for i, width in enumerate(widths)]
     edges = np.eye(len(BONDS) + 1, dtype=np.float32)[bond[:, 2]]
-    return nn.Graph(
+    return nn.graph.Graph(
         np.concatenate([*nodes, atom[:, 5:].astype(np.float32)], axis=1),
         np.concatenate([edges, bond[:, 3:5].astype(np.float32)], axis=1),
         bond[:, 0],

@@ -34,14 +34,14 @@ class Citations(NamedTuple):
     train, validation, test: the numbers of the articles in each.
     """
 
-    graph: nn.Graph
+    graph: nn.graph.Graph
     y: np.ndarray
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
 
 
-def karate_club() -> tuple[nn.Graph, np.ndarray]:
+def karate_club() -> tuple[nn.graph.Graph, np.ndarray]:
     """34 members of a club, an edge where two were friends, and the side each took as it split.
 
     The nodes are one-hot [34, 34]: they know nothing but who they are. y int32 [34], 0 for the
@@ -56,8 +56,8 @@ def karate_club() -> tuple[nn.Graph, np.ndarray]:
     club = need("networkx", INSTALL).karate_club_graph()
     senders, receivers = np.array(list(club.edges)).T
     y = np.array([club.nodes[i]["club"] != "Mr. Hi" for i in range(34)], np.int32)
-    friends = nn.graph(np.eye(34, dtype=np.float32), senders, receivers)
-    return nn.undirected(friends), y
+    friends = nn.graph.make_graph(np.eye(34, dtype=np.float32), senders, receivers)
+    return nn.graph.undirected(friends), y
 
 
 def cora() -> Citations:
@@ -89,7 +89,7 @@ def cora() -> Citations:
     x = x / np.maximum(x.sum(1, keepdims=True), 1)
     train = len(held["y"])
     return Citations(
-        nn.undirected(nn.graph(x, senders, receivers)),
+        nn.graph.undirected(nn.graph.make_graph(x, senders, receivers)),
         y,
         np.arange(train),
         np.arange(train, train + 500),

@@ -2,21 +2,21 @@
 
 from jaxnn.arguments import check_public
 from jaxnn.interop import nir
-from jaxnn.interop.hugging_face import layout
-from jaxnn.interop.layouts import Layout, Row, from_layout, to_layout
-from jaxnn.interop.names import fill, named
+from jaxnn.interop.hugging_face import layout_for
+from jaxnn.interop.layouts import Layout, NameRow, from_layout, to_layout
+from jaxnn.interop.names import flatten_names, load_into
 from jaxnn.interop.tensor_file import load, save
 from jaxnn.interop.torch_file import load_torch
 
 __all__ = [
     "Layout",
-    "Row",
-    "fill",
+    "NameRow",
+    "load_into",
     "from_layout",
-    "layout",
+    "layout_for",
     "load",
     "load_torch",
-    "named",
+    "flatten_names",
     "nir",
     "save",
     "to_layout",

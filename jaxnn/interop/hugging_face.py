@@ -7,25 +7,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jaxnn.interop.layouts import Layout, Row
+from jaxnn.interop.layouts import Layout, NameRow
 
 GPT2 = (
-    Row("transformer.wte", "embed", "table"),
-    Row("transformer.wpe", "positions", "table"),
-    Row("transformer.h.{i}.ln_1", "blocks.attention_norm", "norm"),
-    Row("transformer.h.{i}.attn.c_attn", "blocks.attention.qkv", "transposed_linear"),
-    Row("transformer.h.{i}.attn.c_proj", "blocks.attention.out", "transposed_linear"),
-    Row("transformer.h.{i}.ln_2", "blocks.mlp_norm", "norm"),
-    Row("transformer.h.{i}.mlp.c_fc", "blocks.mlp.up", "transposed_linear"),
-    Row("transformer.h.{i}.mlp.c_proj", "blocks.mlp.down", "transposed_linear"),
-    Row("transformer.ln_f", "norm", "norm"),
+    NameRow("transformer.wte", "embed", "table"),
+    NameRow("transformer.wpe", "positions", "table"),
+    NameRow("transformer.h.{i}.ln_1", "blocks.attention_norm", "norm"),
+    NameRow("transformer.h.{i}.attn.c_attn", "blocks.attention.qkv", "transposed_linear"),
+    NameRow("transformer.h.{i}.attn.c_proj", "blocks.attention.out", "transposed_linear"),
+    NameRow("transformer.h.{i}.ln_2", "blocks.mlp_norm", "norm"),
+    NameRow("transformer.h.{i}.mlp.c_fc", "blocks.mlp.up", "transposed_linear"),
+    NameRow("transformer.h.{i}.mlp.c_proj", "blocks.mlp.down", "transposed_linear"),
+    NameRow("transformer.ln_f", "norm", "norm"),
 )
 BERT = (
-    Row("bert.embeddings.word_embeddings", "embed", "table"),
-    Row("bert.embeddings.position_embeddings", "positions", "table"),
-    Row("bert.embeddings.token_type_embeddings", "types", "table"),
-    Row("bert.embeddings.LayerNorm", "embed_norm", "norm"),
-    Row(
+    NameRow("bert.embeddings.word_embeddings", "embed", "table"),
+    NameRow("bert.embeddings.position_embeddings", "positions", "table"),
+    NameRow("bert.embeddings.token_type_embeddings", "types", "table"),
+    NameRow("bert.embeddings.LayerNorm", "embed_norm", "norm"),
+    NameRow(
         (
             "bert.encoder.layer.{i}.attention.self.query",
             "bert.encoder.layer.{i}.attention.self.key",
@@ -34,16 +34,16 @@ BERT = (
         "blocks.attention.qkv",
         "linear",
     ),
-    Row("bert.encoder.layer.{i}.attention.output.dense", "blocks.attention.out", "linear"),
-    Row("bert.encoder.layer.{i}.attention.output.LayerNorm", "blocks.attention_norm", "norm"),
-    Row("bert.encoder.layer.{i}.intermediate.dense", "blocks.mlp.up", "linear"),
-    Row("bert.encoder.layer.{i}.output.dense", "blocks.mlp.down", "linear"),
-    Row("bert.encoder.layer.{i}.output.LayerNorm", "blocks.mlp_norm", "norm"),
+    NameRow("bert.encoder.layer.{i}.attention.output.dense", "blocks.attention.out", "linear"),
+    NameRow("bert.encoder.layer.{i}.attention.output.LayerNorm", "blocks.attention_norm", "norm"),
+    NameRow("bert.encoder.layer.{i}.intermediate.dense", "blocks.mlp.up", "linear"),
+    NameRow("bert.encoder.layer.{i}.output.dense", "blocks.mlp.down", "linear"),
+    NameRow("bert.encoder.layer.{i}.output.LayerNorm", "blocks.mlp_norm", "norm"),
 )
 LLAMA = (
-    Row("model.embed_tokens", "embed", "table"),
-    Row("model.layers.{i}.input_layernorm", "blocks.attention_norm", "norm"),
-    Row(
+    NameRow("model.embed_tokens", "embed", "table"),
+    NameRow("model.layers.{i}.input_layernorm", "blocks.attention_norm", "norm"),
+    NameRow(
         (
             "model.layers.{i}.self_attn.q_proj",
             "model.layers.{i}.self_attn.k_proj",
@@ -52,17 +52,17 @@ LLAMA = (
         "blocks.attention.qkv",
         "linear",
     ),
-    Row("model.layers.{i}.self_attn.o_proj", "blocks.attention.out", "linear"),
-    Row("model.layers.{i}.post_attention_layernorm", "blocks.mlp_norm", "norm"),
-    Row("model.layers.{i}.mlp.gate_proj", "blocks.mlp.gate", "linear"),
-    Row("model.layers.{i}.mlp.up_proj", "blocks.mlp.up", "linear"),
-    Row("model.layers.{i}.mlp.down_proj", "blocks.mlp.down", "linear"),
-    Row("model.norm", "norm", "norm"),
+    NameRow("model.layers.{i}.self_attn.o_proj", "blocks.attention.out", "linear"),
+    NameRow("model.layers.{i}.post_attention_layernorm", "blocks.mlp_norm", "norm"),
+    NameRow("model.layers.{i}.mlp.gate_proj", "blocks.mlp.gate", "linear"),
+    NameRow("model.layers.{i}.mlp.up_proj", "blocks.mlp.up", "linear"),
+    NameRow("model.layers.{i}.mlp.down_proj", "blocks.mlp.down", "linear"),
+    NameRow("model.norm", "norm", "norm"),
 )
-HEAD = Row("lm_head", "head", "linear")
+HEAD = NameRow("lm_head", "head", "linear")
 
 
-def layout(config: Mapping[str, Any]) -> Layout:
+def layout_for(config: Mapping[str, Any]) -> Layout:
     """The layout of a model by its config.json: of GPT-2, BERT or Llama.
 
     Passed over are what no weight is (masks and frequencies that old files hold) and, of BERT, what
@@ -75,7 +75,7 @@ def layout(config: Mapping[str, Any]) -> Layout:
       ValueError: for another model.
 
     >>> import jaxnn as nn
-    >>> nn.interop.layout({"model_type": "gpt2"}).tied
+    >>> nn.interop.layout_for({"model_type": "gpt2"}).tied
     {'lm_head.weight': 'transformer.wte.weight'}
     """
     kind = config.get("model_type")

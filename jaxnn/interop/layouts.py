@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxnn.checks import check_choice
 from jaxnn.core import Tree
-from jaxnn.interop.names import fill, fit, listed, named
+from jaxnn.interop.names import check_names, flatten_names, listed, load_into
 
 
 # How an array of theirs lies in ours, as a view of it.
@@ -61,7 +61,7 @@ KINDS = {
 }
 
 
-class Row(NamedTuple):
+class NameRow(NamedTuple):
     """A layer of ours and of theirs.
 
     theirs: its name there, or names, whose arrays are ours side by side along the last axis. A "*"
@@ -86,7 +86,7 @@ class Layout(NamedTuple):
     passed: patterns of their names that are no weights of the net, and are passed over.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[NameRow, ...]
     prefix: str = ""
     tied: Mapping[str, str] = {}
     passed: tuple[str, ...] = ()
@@ -106,14 +106,14 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
         them; for tied tensors that are not equal.
 
     >>> import jax, jaxnn as nn
-    >>> layout = nn.interop.Layout((nn.interop.Row("fc", "", "linear"),))
+    >>> layout = nn.interop.Layout((nn.interop.NameRow("fc", "", "linear"),))
     >>> like, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
     >>> theirs = {"fc.weight": jax.numpy.ones((2, 3)), "fc.bias": jax.numpy.ones(2)}
     >>> nn.interop.from_layout(layout, theirs, like)["w"].shape
     (3, 2)
     """
     # Each of theirs is a view into one of ours, which says its shape, and takes it in.
-    held = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in named(like).items()}
+    held = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in flatten_names(like).items()}
     prefix = layout.prefix if any(name.startswith(layout.prefix) for name in tensors) else ""
     views, spare = _views(layout, held, prefix)
     given = {name: tensor for name, tensor in tensors.items() if not _passed(layout, name)}
@@ -127,10 +127,10 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
             )
     for bias, other in _biases(views):
         _join(given, bias, other, views)
-    fit(views, given, spare)
+    check_names(views, given, spare)
     for name, view in views.items():
         view[...] = given[name]
-    return fill(like, held)
+    return load_into(like, held)
 
 
 def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
@@ -144,12 +144,12 @@ def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
       ValueError: where the net has arrays that the table has not, or the other way round.
 
     >>> import jax, jaxnn as nn
-    >>> layout = nn.interop.Layout((nn.interop.Row("fc", "", "linear"),))
+    >>> layout = nn.interop.Layout((nn.interop.NameRow("fc", "", "linear"),))
     >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
     >>> {name: w.shape for name, w in nn.interop.to_layout(layout, params).items()}
     {'fc.weight': (2, 3), 'fc.bias': (2,)}
     """
-    held = {name: np.asarray(leaf) for name, leaf in named(params).items()}
+    held = {name: np.asarray(leaf) for name, leaf in flatten_names(params).items()}
     views, spare = _views(layout, held, layout.prefix)
     absent = [row.ours for row in layout.rows if not any(name in held for name in _ours(row))]
     if spare or absent:
@@ -208,12 +208,12 @@ def _views(
     return views, list(spare)
 
 
-def _ours(row: Row) -> list[str]:
+def _ours(row: NameRow) -> list[str]:
     check_choice(row.kind, f"the kind of {row.theirs}", KINDS)
     return [f"{row.ours}.{end}".lstrip(".") for _, end, _ in KINDS[row.kind]]
 
 
-def _parts(row: Row, leaf: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _parts(row: NameRow, leaf: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Their layers by name, with the part of the leaf that is theirs."""
     names = (row.theirs,) if isinstance(row.theirs, str) else row.theirs
     shares = np.cumsum(row.shares or (1,) * len(names))

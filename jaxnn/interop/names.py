@@ -16,7 +16,7 @@ from jaxnn.core import Tree
 SHOWN = 8  # names in a message, of each kind of trouble
 
 
-def named(params: Tree) -> dict[str, Any]:
+def flatten_names(params: Tree) -> dict[str, Any]:
     """Every leaf of a pytree by its name.
 
     Raises:
@@ -25,7 +25,7 @@ def named(params: Tree) -> dict[str, Any]:
 
     >>> import jax, jaxnn as nn
     >>> params, _ = nn.mlp(8, 2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
-    >>> list(nn.interop.named(params))
+    >>> list(nn.interop.flatten_names(params))
     ['0.b', '0.w', '2.b', '2.w']
     """
     found: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def named(params: Tree) -> dict[str, Any]:
     return found
 
 
-def fill(like: Tree, tensors: Mapping[str, Any]) -> Tree:
+def load_into(like: Tree, tensors: Mapping[str, Any]) -> Tree:
     """A pytree in the structure of `like`, of the tensors that have the names of its leaves.
 
     Floats are cast to the dtype of `like`; all else has to have it. Nothing is filled in part:
@@ -58,16 +58,19 @@ def fill(like: Tree, tensors: Mapping[str, Any]) -> Tree:
 
     >>> import jax, jaxnn as nn
     >>> like, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
-    >>> nn.interop.fill(like, {"w": jax.numpy.ones((3, 2)), "b": jax.numpy.ones(2)})["b"].tolist()
+    >>> nn.interop.load_into(like, {"w": jax.numpy.ones((3, 2)),
+    ...     "b": jax.numpy.ones(2)})["b"].tolist()
     [1.0, 1.0]
     """
-    wanted = named(like)
-    fit(wanted, tensors)
+    wanted = flatten_names(like)
+    check_names(wanted, tensors)
     leaves = [jnp.asarray(tensors[name], leaf.dtype) for name, leaf in wanted.items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def fit(wanted: Mapping[str, Any], tensors: Mapping[str, Any], spare: Collection[str] = ()) -> None:
+def check_names(
+    wanted: Mapping[str, Any], tensors: Mapping[str, Any], spare: Collection[str] = ()
+) -> None:
     """Raises ValueError unless the tensors are those that are wanted, in shape and in kind.
 
     Args:

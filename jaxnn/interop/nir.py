@@ -5,8 +5,8 @@ tau v' = -v + r x is v_t = decay v_{t-1} + x_t with decay = 1 - dt / tau and r =
 neurons go to a value after a spike, and so do these: they are what is trained with reset="zero".
 NIR's pictures have channels first.
 
-A chain is a tuple of parts, plain data; `jaxnn.spiking_chain` makes the net, whose params lie
-beside them. `nir.write` and `nir.read` of the package nir put a graph into a file.
+A chain is a tuple of parts, plain data; `jaxnn.spiking.spiking_chain` makes the net, whose params
+lie beside them. `nir.write` and `nir.read` of the package nir put a graph into a file.
 """
 
 import math
@@ -79,7 +79,7 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
 
     Args:
       parts: the chain.
-      params: of `jaxnn.spiking_chain(*parts)`: a tuple with those of each part.
+      params: of `jaxnn.spiking.spiking_chain(*parts)`: a tuple with those of each part.
       shape: of x at one step, (features,) or (height, width, channels).
       dt: seconds a step stands for.
 
@@ -172,7 +172,7 @@ def from_nir(graph: Any, *, dt: float = DT) -> tuple[tuple[Part, ...], tuple]:
       dt: seconds a step stands for.
 
     Returns:
-      (parts, params), for `jaxnn.spiking_chain(*parts)`.
+      (parts, params), for `jaxnn.spiking.spiking_chain(*parts)`.
 
     Raises:
       ImportError: where the package nir is not installed, with the command that installs it.

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnn.checks import install
 from jaxnn.core import Tree
-from jaxnn.interop.names import named
+from jaxnn.interop.names import flatten_names
 
 
 def save(path: str | os.PathLike, params: Tree) -> None:
@@ -34,7 +34,9 @@ def save(path: str | os.PathLike, params: Tree) -> None:
     """
     library = _library()
     # A view with other strides would be written in the order of its memory.
-    tensors = {name: np.array(leaf, order="C", copy=None) for name, leaf in named(params).items()}
+    tensors = {
+        name: np.array(leaf, order="C", copy=None) for name, leaf in flatten_names(params).items()
+    }
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -62,7 +64,7 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     >>> path = tempfile.mkdtemp() + "/net.safetensors"
     >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
     >>> nn.interop.save(path, params)
-    >>> same = nn.interop.fill(params, nn.interop.load(path))
+    >>> same = nn.interop.load_into(params, nn.interop.load(path))
     >>> bool((same["w"] == params["w"]).all())
     True
     """

@@ -33,18 +33,20 @@ def dense(
     >>> params["w"].shape, params["b"].shape
     ((3, 2), (2,))
     """
-    width = core.count(width, "dense: width")
+    width = core.check_int(width, "dense: width")
     names = ("w", "b") if bias else ("w",)
 
     def init(key, x):
-        core.features(x, "dense")
+        core.check_features(x, "dense")
         dtype = core.param_dtype(x)
-        w = w_init(core.branch(key, 0), (x.shape[-1], width), dtype)
-        return {"w": w, "b": b_init(core.branch(key, 1), (width,), dtype)} if bias else {"w": w}, ()
+        w = w_init(core.fold_in(key, 0), (x.shape[-1], width), dtype)
+        return {"w": w, "b": b_init(core.fold_in(key, 1), (width,), dtype)} if bias else {
+            "w": w
+        }, ()
 
     def apply(params, state, x, *, key=None, train=False):
-        core.features(x, "dense")
-        w, *b = core.weights(params, x, "dense", *names)
+        core.check_features(x, "dense")
+        w, *b = core.unpack_params(params, x, "dense", *names)
         if x.shape[-1] != w.shape[0]:
             raise ValueError(
                 f"dense has params for {w.shape[0]} features, got {core.describe(x)}: feed "

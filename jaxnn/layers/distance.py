@@ -90,8 +90,8 @@ def power_of_two(*arrays: jax.Array) -> jax.Array:
 
 def _fitting(x, centres, title: str):
     """x as rows and the centres, in one dtype of float32 at least, if their widths agree."""
-    wide = core.features(x, title).shape[-1:]
-    if core.features(centres, title).ndim != 2 or centres.shape[1:] != wide:
+    wide = core.check_features(x, title).shape[-1:]
+    if core.check_features(centres, title).ndim != 2 or centres.shape[1:] != wide:
         raise ValueError(
             f"{title} takes x [..., features] and centres [centres, features], got "
             f"{core.describe(x)} and {core.describe(centres)}."

@@ -42,20 +42,23 @@ def embedding(
     >>> nn.embedding(10, 4)(params, jax.numpy.array([[1, 2, 3]])).shape
     (1, 3, 4)
     """
-    vocabulary = core.count(vocabulary, "embedding: vocabulary")
-    width = core.count(width, "embedding: width")
-    if padding is not None and not 0 <= core.count(padding, "embedding: padding", 0) < vocabulary:
+    vocabulary = core.check_int(vocabulary, "embedding: vocabulary")
+    width = core.check_int(width, "embedding: width")
+    if (
+        padding is not None
+        and not 0 <= core.check_int(padding, "embedding: padding", 0) < vocabulary
+    ):
         raise ValueError(
             f"embedding: padding {padding} is outside [0, {vocabulary}): take one in it."
         )
 
     def init(key, x):
         _holds_tokens(x)
-        w = w_init(core.branch(key, 0), (vocabulary, width), core.param_dtype(x))
+        w = w_init(core.fold_in(key, 0), (vocabulary, width), core.param_dtype(x))
         return {"w": w if padding is None else w.at[padding].set(0)}, ()
 
     def table(params, x):
-        (w,) = core.weights(params, x, "embedding", "w")
+        (w,) = core.unpack_params(params, x, "embedding", "w")
         if w.shape != (vocabulary, width):
             raise ValueError(
                 f"embedding has a table {core.describe(w)}, not [{vocabulary},{width}]: these are "
@@ -109,7 +112,7 @@ def learned_positions(length: int, *, w_init: Callable = SMALL) -> Cell:
     >>> carry.tolist(), bool((y[0] == params["w"][:5]).all())
     ([5, 5], True)
     """
-    length = core.count(length, "learned_positions: length")
+    length = core.check_int(length, "learned_positions: length")
 
     def fits(x, width):
         _sequence(x, "learned_positions")
@@ -121,11 +124,11 @@ def learned_positions(length: int, *, w_init: Callable = SMALL) -> Cell:
 
     def init(key, x):
         fits(x, x.shape[-1])
-        w = w_init(core.branch(key, 0), (length, x.shape[-1]), core.param_dtype(x))
+        w = w_init(core.fold_in(key, 0), (length, x.shape[-1]), core.param_dtype(x))
         return {"w": w}, ()
 
     def vectors(params, position, x):
-        (w,) = core.weights(params, x, "learned_positions", "w")
+        (w,) = core.unpack_params(params, x, "learned_positions", "w")
         fits(x, w.shape[-1])
         return w.at[position].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
@@ -193,12 +196,12 @@ def _holds_tokens(x) -> bool:
         raise TypeError(
             f"embedding takes integer tokens or floating features, got {core.describe(x)}."
         )
-    core.features(x, "embedding")
+    core.check_features(x, "embedding")
     return False
 
 
 def _sequence(x, title: str):
-    if core.features(x, title).ndim != 3:
+    if core.check_features(x, title).ndim != 3:
         raise ValueError(f"{title} takes [batch, time, width], got {core.describe(x)}.")
     return x
 

@@ -50,7 +50,7 @@ def feed_forward(
     >>> net(params, x).shape, sorted(params)
     ((2, 5, 8), ['down', 'gate', 'up'])
     """
-    width = core.count(width, "feed_forward: width")
+    width = core.check_int(width, "feed_forward: width")
     layer = partial(dense, bias=bias, b_init=b_init)
     into = {"gate": layer(width, w_init=w_init)} if gated else {}
     into["up"] = layer(width, w_init=w_init)
@@ -67,11 +67,13 @@ def feed_forward(
         return wire(flow, **into, down=layer(features, w_init=out_init or w_init))
 
     def init(key, x):
-        return net(core.features(x, "feed_forward").shape[-1]).init(key, x)
+        return net(core.check_features(x, "feed_forward").shape[-1]).init(key, x)
 
     def apply(params, state, x, *, key=None, train=False):
-        features = core.features(x, "feed_forward").shape[-1]
-        y, _ = net(features, key, core.flag(train)).apply(params, (), x.reshape(-1, features))
+        features = core.check_features(x, "feed_forward").shape[-1]
+        y, _ = net(features, key, core.check_train(train)).apply(
+            params, (), x.reshape(-1, features)
+        )
         return y.reshape(x.shape), ()
 
     return Layer(init, apply)

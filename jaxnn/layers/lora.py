@@ -49,7 +49,7 @@ def lora(
     {'0/w': {'a': (3, 2), 'b': (2, 8)}}
     >>> optimizer = nn.freeze(optax.adam(1e-3), "base/*")
     """
-    rank = core.count(rank, "lora: rank")
+    rank = core.check_int(rank, "lora: rank")
     if alpha is not None:
         check_number(alpha, "lora: alpha")
     scale = _scale(rank, alpha)
@@ -63,31 +63,31 @@ def lora(
             )
 
         def one(i):
-            mine = core.branch(key, i)
-            a = a_init(core.branch(mine, 0), (inputs, rank), w.dtype)
-            return {"a": a, "b": b_init(core.branch(mine, 1), (rank, outputs), w.dtype)}
+            mine = core.fold_in(key, i)
+            a = a_init(core.fold_in(mine, 0), (inputs, rank), w.dtype)
+            return {"a": a, "b": b_init(core.fold_in(mine, 1), (rank, outputs), w.dtype)}
 
         made = jax.vmap(one)(jnp.arange(math.prod(leading)))
         return jax.tree.map(lambda leaf: leaf.reshape(*leading, *leaf.shape[1:]), made)
 
     def init(key, x):
-        base, state = layer.init(core.branch(key, 0), x)
-        chosen, own = _chosen(base, patterns), core.branch(key, 1)
+        base, state = layer.init(core.fold_in(key, 0), x)
+        chosen, own = _chosen(base, patterns), core.fold_in(key, 1)
         pairs = {
-            path: pair(core.branch(own, i), path, w) for i, (path, w) in enumerate(chosen.items())
+            path: pair(core.fold_in(own, i), path, w) for i, (path, w) in enumerate(chosen.items())
         }
         return {"base": base, "lora": pairs}, state
 
     def carry(params, x):
-        return core.fresh(layer, _merged(params, scale), x)
+        return core.initial_carry(layer, _merged(params, scale), x)
 
     def apply(params, state, x, *, key=None, train=False):
         memory, x = x
         merged = _merged(params, scale)
-        y, memory, state = core.run(layer, merged, state, memory, x, key=key, train=train)
+        y, memory, state = core.apply_either(layer, merged, state, memory, x, key=key, train=train)
         return (memory, y), state
 
-    return core.close("lora", init, carry, apply, layer)
+    return core.layer_or_cell("lora", init, carry, apply, layer)
 
 
 def merge_lora(params: Tree, *, alpha: float | None) -> Tree:
@@ -126,7 +126,7 @@ def _chosen(base: Tree, patterns: tuple[str, ...]) -> dict[str, jax.Array]:
     """The weights beside which there is a product, by their paths."""
     leaves = {tree.path_of(at): leaf for at, leaf in jax.tree_util.tree_leaves_with_path(base)}
     if patterns:
-        taken = jax.tree.leaves(tree.mask(base, *patterns))
+        taken = jax.tree.leaves(tree.mask_params(base, *patterns))
     else:
         taken = [path.split("/")[-1] == "w" and leaf.ndim > 1 for path, leaf in leaves.items()]
     chosen = {path: leaves[path] for path, own in zip(leaves, taken, strict=True) if own}

@@ -65,7 +65,7 @@ import jax.numpy as jnp
 
 from jaxnn import core
 
-linear = jax.nn.identity
+identity = jax.nn.identity
 
 
 def init_neuron(key: jax.Array, x: Any) -> dict[str, jax.Array]:
@@ -78,7 +78,7 @@ def init_neuron(key: jax.Array, x: Any) -> dict[str, jax.Array]:
     >>> nn.init_neuron(jax.random.key(0), jax.numpy.ones((4, 3)))["w"].shape
     (3,)
     """
-    core.features(x, "neuron")
+    core.check_features(x, "neuron")
     dtype = core.param_dtype(x)
     w = jax.random.normal(key, x.shape[-1:], dtype) / jnp.sqrt(jnp.asarray(x.shape[-1], dtype))
     return {"w": w, "b": jnp.zeros((), dtype)}
@@ -100,8 +100,8 @@ def weighted_sum(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     >>> nn.weighted_sum(params, jnp.array([[1.0, 1.0]])).tolist()
     [3.5]
     """
-    core.features(x, "neuron")
-    w, b = core.weights(params, x, "neuron", "w", "b")
+    core.check_features(x, "neuron")
+    w, b = core.unpack_params(params, x, "neuron", "w", "b")
     if w.shape != x.shape[-1:] or b.shape:
         raise ValueError(
             f"neuron takes w [{x.shape[-1]}] and b [] for {core.describe(x)}, got "
@@ -110,7 +110,9 @@ def weighted_sum(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     return x @ w + b
 
 
-def neuron(params: dict[str, jax.Array], x: jax.Array, activation: Callable = linear) -> jax.Array:
+def neuron(
+    params: dict[str, jax.Array], x: jax.Array, activation: Callable = identity
+) -> jax.Array:
     """One artificial neuron: y = activation(x . w + b).
 
     Args:

@@ -131,12 +131,14 @@ def _noisy(title: str, draws: bool, change: Callable, fits: Callable = jnp.shape
     """
 
     def init(key, x):
-        fits(core.features(x, title))
+        fits(core.check_features(x, title))
         return (), ()
 
     def apply(params, state, x, *, key=None, train=False):
-        core.features(x, title)
-        return (change(x, core.drawn(key, title)) if core.flag(train) and draws else x), ()
+        core.check_features(x, title)
+        return (
+            change(x, core.require_key(key, title)) if core.check_train(train) and draws else x
+        ), ()
 
     return Layer(core.titled(title, init), apply)
 

@@ -19,7 +19,7 @@ from jaxnn.layers.norm_parts import positive as _positive
 from jaxnn.layers.norm_parts import scaled as _scaled
 from jaxnn.layers.norm_parts import several as _several
 from jaxnn.layers.norm_parts import wide as _wide
-from jaxnn.padding import blank, over, split
+from jaxnn.sequences.masks import broadcast_mask, split_mask, zero_masked
 
 
 def batch_norm(
@@ -93,26 +93,26 @@ def batch_norm(
         if mask is None:
             mean = average(wide)
             return near + mean, mean, average(jnp.square(wide - mean)), wide
-        held = over(mask, wide).astype(wide.dtype)
+        held = broadcast_mask(mask, wide).astype(wide.dtype)
         mean = total(wide * held) / n
         return near + mean, mean, total(jnp.square(wide - mean) * held) / n, wide
 
     def init(key, x):
-        x, _ = split(x)
+        x, _ = split_mask(x)
         params, shape, dtype = start(key, x), x.shape[-1:], core.param_dtype(x)
         return params, {"mean": jnp.zeros(shape, dtype), "variance": jnp.ones(shape, dtype)}
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split(x)
-        x = x if mask is None else blank(x, mask)
-        wide, state = _wide(x, "batch_norm"), core.required(state, "batch_norm")
+        x, mask = split_mask(x)
+        x = x if mask is None else zero_masked(x, mask)
+        wide, state = _wide(x, "batch_norm"), core.require_state(state, "batch_norm")
         running = [_across(state[each], wide, "batch_norm") for each in ("mean", "variance")]
         devices = 1 if axis_name is None else jax.lax.psum(1, axis_name)
         known = all(isinstance(side, int) for side in x.shape)  # else it is exported for any size
         if train and known and not math.prod(x.shape[:-1]):
             _several(0, x, "batch_norm in training", "use a larger batch")
         one = known and math.prod(x.shape[:-1]) * devices < 2
-        if not core.flag(train) or one:
+        if not core.check_train(train) or one:
             y = end(params, wide - running[0], jnp.zeros_like(running[0]), running[1])
             return y.astype(x.dtype), state
         n = math.prod(x.shape[:-1]) * devices
@@ -165,7 +165,7 @@ def layer_norm(
     >>> net(params, x).round(3).tolist()
     [[-1.0, 1.0], [0.0, 0.0]]
     """
-    axes = core.count(axes, "layer_norm: axes")
+    axes = core.check_int(axes, "layer_norm: axes")
     epsilon = _positive(epsilon, "layer_norm")
 
     def average(x):
@@ -239,7 +239,7 @@ def group_norm(
     >>> net(params, x).round(3).tolist()
     [[-1.0, 1.0, 0.0, 0.0]]
     """
-    groups = core.count(groups, "group_norm: groups")
+    groups = core.check_int(groups, "group_norm: groups")
     return _grouped("group_norm", groups, epsilon, scale, bias, scale_init, b_init)
 
 

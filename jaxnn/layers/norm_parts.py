@@ -15,12 +15,14 @@ def affine(title, axes, scale, bias, scale_init, b_init) -> tuple[Callable, Call
     given = ({"scale": scale_init} if scale else {}) | ({"b": b_init} if bias else {})
 
     def start(key, x):
-        shape, dtype = core.features(x, title).shape[-axes:], core.param_dtype(x)
-        keys = (core.branch(key, i) for i in range(len(given)))
+        shape, dtype = core.check_features(x, title).shape[-axes:], core.param_dtype(x)
+        keys = (core.fold_in(key, i) for i in range(len(given)))
         return {each: make(next(keys), shape, dtype) for each, make in given.items()}
 
     def parts(params, y):
-        held = [across(each, y, title, axes) for each in core.weights(params, y, title, *given)]
+        held = [
+            across(each, y, title, axes) for each in core.unpack_params(params, y, title, *given)
+        ]
         return held[0] if scale else None, held[-1] if bias else None
 
     return start, parts
@@ -44,7 +46,7 @@ def across(value: Any, x: jax.Array, title: str, axes: int = 1) -> jax.Array:
 
 def wide(x: Any, title: str, axes: int = 1) -> jax.Array:
     """x in float32 at least, in which statistics are exact enough."""
-    if core.features(x, title).ndim < axes:
+    if core.check_features(x, title).ndim < axes:
         raise ValueError(f"{title} over {axes} axes takes as many or more, got {core.describe(x)}.")
     return x.astype(core.param_dtype(x))
 

@@ -64,7 +64,7 @@ def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     >>> nn.segment_mean(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
     [2.5, 0.0, 2.0]
     """
-    wide = _wide(core.features(x, "segment_mean"))
+    wide = _wide(core.check_features(x, "segment_mean"))
     total = segment_sum(wide, ids, count)
     rows = segment_sum(jnp.ones(jnp.shape(ids), wide.dtype), ids, count)
     return (total / _over(jnp.maximum(rows, 1), x)).astype(x.dtype)
@@ -98,7 +98,7 @@ def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     >>> nn.segment_softmax(jnp.array([0.0, 9.0, 0.0]), jnp.array([0, 2, 0]), 3).tolist()
     [0.5, 1.0, 0.5]
     """
-    core.features(x, "segment_softmax")
+    core.check_features(x, "segment_softmax")
     ids, count = _whole(x, ids, "segment_softmax"), _count(count)
     member = _over((ids >= 0) & (ids < count), x)
     # Rows of no segment would overflow, and infinity times a gradient of zero is none.
@@ -144,7 +144,7 @@ def _over(rows, x):
 
 
 def _count(count: int) -> int:
-    return core.count(count, "the count of segments", 0)
+    return core.check_int(count, "the count of segments", 0)
 
 
 def _whole(x, ids, title: str):

@@ -3,14 +3,14 @@
 from jaxnn.arguments import check_public
 from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
-from jaxnn.training.loop import Fit, fit
-from jaxnn.training.planning import Plan, available, compile_for, report
-from jaxnn.training.step import Train, start, step, supervised
+from jaxnn.training.loop import FitResult, fit
+from jaxnn.training.planning import CompiledPlan, available, compile_for, report
+from jaxnn.training.step import TrainState, init_train, step, supervised
 
 __all__ = [
-    "Fit",
-    "Plan",
-    "Train",
+    "FitResult",
+    "CompiledPlan",
+    "TrainState",
     "available",
     "compile_for",
     "evaluate",
@@ -18,7 +18,7 @@ __all__ = [
     "measure",
     "predict",
     "report",
-    "start",
+    "init_train",
     "step",
     "supervised",
     "write_history",

@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.core import Cell, Tree, count, describe, lift
+from jaxnn.core import Cell, Tree, check_int, describe, lift
 from jaxnn.metrics import Metric
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows
 from jaxnn.training.feed import check_batches
 from jaxnn.training.programs import compiled_for
-from jaxnn.training.step import Train, checked_loss, pair
+from jaxnn.training.step import TrainState, checked_loss, pair
 
 
 def evaluate(
-    loss: Callable, train: Train, data: Any, *, batch_size: int | None = None
+    loss: Callable, train: TrainState, data: Any, *, batch_size: int | None = None
 ) -> dict[str, float]:
     """The loss and its metrics over all rows: the mean over batches, each weighing by its rows.
 
@@ -41,7 +41,7 @@ def evaluate(
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(1), jax.numpy.ones((5, 3))
-    >>> train = nn.training.start(net, optax.sgd(0.1), jax.random.key(0), x)
+    >>> train = nn.training.init_train(net, optax.sgd(0.1), jax.random.key(0), x)
     >>> loss = nn.training.supervised(net, nn.mse)
     >>> sorted(nn.training.evaluate(loss, train, (x, x[:, :1]), batch_size=2))
     ['loss']
@@ -49,7 +49,7 @@ def evaluate(
     if batch_size is not None:
         data = as_arrays(data, "data")
         rows = count_rows(data, "data")
-        size = min(count(batch_size, "batch_size"), rows)
+        size = min(check_int(batch_size, "batch_size"), rows)
         means = compiled_for(loss, _means)(train.params, train.state, data, rows, size)
         return {title: float(value) for title, value in means.items()}
     totals: dict[str, float] = {}
@@ -62,7 +62,7 @@ def evaluate(
     return {title: total / rows for title, total in totals.items()}
 
 
-def predict(net: Any, train: Train, data: Any, *, batch_size: int | None = None) -> Tree:
+def predict(net: Any, train: TrainState, data: Any, *, batch_size: int | None = None) -> Tree:
     """The outputs of a net for all rows of a data set, in their order, batch by batch.
 
     y = net(x) in evaluation. A last batch of fewer rows runs at its own size.
@@ -83,7 +83,7 @@ def predict(net: Any, train: Train, data: Any, *, batch_size: int | None = None)
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(1), jax.numpy.ones((5, 3))
-    >>> train = nn.training.start(net, optax.sgd(0.1), jax.random.key(0), x)
+    >>> train = nn.training.init_train(net, optax.sgd(0.1), jax.random.key(0), x)
     >>> nn.training.predict(net, train, x, batch_size=2).shape
     (5, 1)
     """
@@ -102,7 +102,7 @@ def predict(net: Any, train: Train, data: Any, *, batch_size: int | None = None)
 
 def measure(
     net: Any,
-    train: Train,
+    train: TrainState,
     data: Any,
     metrics: Mapping[str, Metric],
     *,
@@ -128,7 +128,7 @@ def measure(
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(2), jax.random.normal(jax.random.key(1), (5, 3))
-    >>> train = nn.training.start(net, optax.sgd(0.1), jax.random.key(0), x)
+    >>> train = nn.training.init_train(net, optax.sgd(0.1), jax.random.key(0), x)
     >>> labels = net(train.params, x).argmax(-1)
     >>> nn.training.measure(
     ...     net, train, (x, labels), {"accuracy": nn.metrics.accuracy()}, batch_size=2
@@ -150,7 +150,9 @@ def measure(
     return {title: metric.compute(totals[title]) for title, metric in metrics.items()}
 
 
-def _outputs(net: Any, train: Train, data: Any, batch_size: int | None, x_of: Callable) -> Iterator:
+def _outputs(
+    net: Any, train: TrainState, data: Any, batch_size: int | None, x_of: Callable
+) -> Iterator:
     """(batch, output on the host) for each batch; the next is computed while one is fetched."""
     if isinstance(net, Cell):
         raise TypeError("a cell puts out a carry too: make it a layer with nn.unroll(cell).")
@@ -169,7 +171,7 @@ def _batches(data: Any, batch_size: int | None) -> Iterator[tuple[Tree, int]]:
     """(batch, rows) of arrays cut up or of an iterable; raises ValueError where there are none."""
     if batch_size is not None:
         data = as_arrays(data, "data")
-        rows, size = count_rows(data, "data"), count(batch_size, "batch_size")
+        rows, size = count_rows(data, "data"), check_int(batch_size, "batch_size")
         for start in range(0, rows, size):
             cut = slice(start, min(start + size, rows))
             yield jax.tree.map(lambda leaf, cut=cut: leaf[cut], data), cut.stop - start

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.core import Tree, branch, count
+from jaxnn.core import Tree, check_int, fold_in
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows, refuse_nan
 from jaxnn.training.programs import compiled_for
-from jaxnn.training.step import Train
+from jaxnn.training.step import TrainState
 
 INDICES = 1 << 22  # rows gathered in one dispatch at most, whose indices take 16 MiB
 
@@ -25,7 +25,7 @@ class Feed(NamedTuple):
     run: what must be the same where a run goes on, ready for JSON.
     """
 
-    advance: Callable[[Train, int, int], tuple[Train, Any, list]]
+    advance: Callable[[TrainState, int, int], tuple[TrainState, Any, list]]
     position: Callable[[], Any]
     seek: Callable[[Any], None]
     run: dict[str, Any]
@@ -45,7 +45,7 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
     """
     data = as_arrays(data, "data")
     rows = count_rows(data, "data")
-    batch_size = count(batch_size, "batch_size")
+    batch_size = check_int(batch_size, "batch_size")
     if batch_size > rows:
         raise ValueError(
             f"batch_size {batch_size} is larger than the data of {rows} rows: use {rows} at most."
@@ -89,7 +89,7 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
 def _order(key, first, epochs: int, rows: int, shuffle: bool):
     def one(epoch):
         places = jnp.arange(rows, dtype=jnp.int32)
-        return _permutation(branch(branch(key, 1), epoch), rows) if shuffle else places
+        return _permutation(fold_in(fold_in(key, 1), epoch), rows) if shuffle else places
 
     return jax.vmap(one)(first + jnp.arange(epochs)).reshape(-1)
 
@@ -103,7 +103,7 @@ def _permutation(key, rows: int):
     order = places = jnp.arange(rows, dtype=jnp.uint32)
     low = jnp.uint32((1 << bits) - 1)
     for turn in range(2):  # the second settles what the first left tied
-        drawn = jax.random.bits(branch(key, turn), (rows,))
+        drawn = jax.random.bits(fold_in(key, turn), (rows,))
         order = order[jnp.sort(drawn & ~low | places) & low]
     return order.astype(jnp.int32)
 

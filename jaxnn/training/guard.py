@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.core import Tree
-from jaxnn.training.step import Train
+from jaxnn.training.step import TrainState
 
 
 @jax.jit
 def finite(train: Tree) -> Tree:
     """Whether each leaf of params and state holds finite numbers alone, by path; jitted."""
-    learned = jax.tree.map(_learned, train, is_leaf=lambda node: isinstance(node, Train))
+    learned = jax.tree.map(_learned, train, is_leaf=lambda node: isinstance(node, TrainState))
 
     def one(leaf):
         inexact = jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
@@ -23,7 +23,7 @@ def finite(train: Tree) -> Tree:
 
 
 def _learned(node: Any) -> Any:
-    return (node.params, node.state) if isinstance(node, Train) else ()
+    return (node.params, node.state) if isinstance(node, TrainState) else ()
 
 
 def spoiled(before: Tree, train: Tree) -> str | None:

@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import install
-from jaxnn.core import Tree, count, describe
+from jaxnn.core import Tree, check_int, describe
 from jaxnn.training import checkpoint as saving
 from jaxnn.training import guard
 from jaxnn.training.feed import resident, stream
 from jaxnn.training.history import is_better, means, numbers
-from jaxnn.training.step import Train, explained
+from jaxnn.training.step import TrainState, explained
 
 
-class Fit(NamedTuple):
+class FitResult(NamedTuple):
     """What a run leaves.
 
     train: after the last step.
@@ -55,7 +55,7 @@ def fit(
     save_every: int | None = None,
     progress: bool | None = None,
     log: Callable[[dict], None] | None = None,
-) -> Fit:
+) -> FitResult:
     """Trains until `train.step` is `steps`.
 
     Args:
@@ -97,25 +97,25 @@ def fit(
     >>> x = jax.random.normal(jax.random.key(1), (64, 3))
     >>> net, optimizer = nn.dense(1), optax.sgd(0.1)
     >>> update = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
-    >>> train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    >>> train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
     >>> end = nn.training.fit(update, train, (x, x[:, :1]), steps=200, batch_size=16)
     >>> bool(end.history[-1]["loss"] < 1e-6)
     True
     """
-    every, steps = count(every, "every"), count(steps, "steps")
-    tolerate = count(tolerate, "tolerate", least=0)
+    every, steps = check_int(every, "every"), check_int(steps, "steps")
+    tolerate = check_int(tolerate, "tolerate", least=0)
     if patience is not None:
-        count(patience, "patience")
+        check_int(patience, "patience")
         if validate is None:
             raise ValueError("patience counts validations: give validate as well.")
-    save_every = every if save_every is None else count(save_every, "save_every")
+    save_every = every if save_every is None else check_int(save_every, "save_every")
     if batch_size is None:
         feed = stream(step, batches)
     else:
         feed = resident(step, batches, batch_size, shuffle)
     if not hasattr(train, "step") or not hasattr(train, "key"):
         raise TypeError(
-            f"fit takes the whole of a Train, as nn.training.start makes it, got "
+            f"fit takes the whole of a Train, as nn.training.init_train makes it, got "
             f"{describe(train)[:200]}."
         )
     train = _copy(train)  # a step donates what it is given
@@ -213,7 +213,7 @@ def fit(
                 "iterator that goes on, to train for all of them.",
                 stacklevel=2,
             )
-    return Fit(train, history, _light(train) if best_value is None else best)
+    return FitResult(train, history, _light(train) if best_value is None else best)
 
 
 def _copy(train: Tree) -> Tree:
@@ -239,9 +239,9 @@ def _check_steps(at: int, steps: int, checkpoint: Any) -> None:
 
 def _light(train: Tree) -> Tree:
     def light(node):
-        return node._replace(opt_state=()) if isinstance(node, Train) else node
+        return node._replace(opt_state=()) if isinstance(node, TrainState) else node
 
-    return jax.tree.map(light, train, is_leaf=lambda node: isinstance(node, Train))
+    return jax.tree.map(light, train, is_leaf=lambda node: isinstance(node, TrainState))
 
 
 @contextmanager

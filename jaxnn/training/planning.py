@@ -68,7 +68,7 @@ TARGETS: dict[str, Chip] = {
 }
 
 
-class Plan(NamedTuple):
+class CompiledPlan(NamedTuple):
     """What a compiled step takes; sizes are bytes on one device, `seconds` were spent here.
 
     Outputs mostly lie where the donated arguments lay; `peak` counts them once, and adds
@@ -104,7 +104,9 @@ def available() -> dict[str, str | None]:
     return {"tpu": tpu, "cuda": f"pip install --no-deps {' '.join(wanted)}" if wanted else None}
 
 
-def compile_for(target: str, step: Callable[[Any, Any], Any], train: Any, batch: Any) -> Plan:
+def compile_for(
+    target: str, step: Callable[[Any, Any], Any], train: Any, batch: Any
+) -> CompiledPlan:
     """Compile a data-parallel train step for all devices of an absent accelerator.
 
     Args:
@@ -159,7 +161,9 @@ def compile_for(target: str, step: Callable[[Any, Any], Any], train: Any, batch:
     if peak > chip.memory:
         raise MemoryError(_FULL.format(target, f"{_size(peak)} of the {_size(chip.memory)}"))
     counts = collectives(compiled.as_text() or "")
-    return Plan(target, mesh.size, inputs, outputs, temporaries, peak, chip.memory, counts, seconds)
+    return CompiledPlan(
+        target, mesh.size, inputs, outputs, temporaries, peak, chip.memory, counts, seconds
+    )
 
 
 def collectives(program: str) -> dict[str, int]:
@@ -181,7 +185,7 @@ def collectives(program: str) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def report(plan: Plan) -> str:
+def report(plan: CompiledPlan) -> str:
     """A plan in a few aligned lines, sizes per device.
 
     >>> print(report(Plan("l4", 1, 3 << 20, 2 << 20, 1 << 20, 4 << 20, 1 << 30, {}, 1.26))[:35])

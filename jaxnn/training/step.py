@@ -14,12 +14,12 @@ import optax
 from jax.tree_util import Partial
 
 from jaxnn.checks import check_key
-from jaxnn.core import Cell, Tree, branch, describe, lift
+from jaxnn.core import Cell, Tree, describe, fold_in, lift
 from jaxnn.losses import mean_over_rows
 from jaxnn.training.arrays import refuse_explicit_axes
 
 
-class Train(NamedTuple):
+class TrainState(NamedTuple):
     """All that training needs to go on: with it and the data, a run resumes to the same bits."""
 
     params: Tree
@@ -29,7 +29,7 @@ class Train(NamedTuple):
     key: jax.Array  # the root of every random number of the run
 
 
-def start(net: Any, optimizer: Any, key: Any, x: Tree) -> Train:
+def init_train(net: Any, optimizer: Any, key: Any, x: Tree) -> TrainState:
     """A `Train` before the first step, for a net and an example input.
 
     Args:
@@ -39,7 +39,7 @@ def start(net: Any, optimizer: Any, key: Any, x: Tree) -> Train:
       x: an example batch, arrays or `ShapeDtypeStruct`s.
 
     >>> import jax, jaxnn as nn, optax
-    >>> train = nn.training.start(
+    >>> train = nn.training.init_train(
     ...     nn.dense(1), optax.sgd(0.1), jax.random.key(0), jax.numpy.ones((4, 3))
     ... )
     >>> int(train.step)
@@ -50,10 +50,12 @@ def start(net: Any, optimizer: Any, key: Any, x: Tree) -> Train:
     _check_optimizer(optimizer, "start")
     check_key(key)
     refuse_explicit_axes(x, "x")
-    params, state = net.init(branch(key, 0), x)
+    params, state = net.init(fold_in(key, 0), x)
     # Some optimizers keep the params themselves, and no buffer can be donated twice.
     opt_state = jax.tree.map(jnp.copy, optimizer.init(params))
-    return Train(params, state, opt_state, jnp.zeros((), jnp.int32), jax.random.fold_in(key, 1))
+    return TrainState(
+        params, state, opt_state, jnp.zeros((), jnp.int32), jax.random.fold_in(key, 1)
+    )
 
 
 def step(loss: Callable, optimizer: Any) -> Callable:
@@ -71,7 +73,7 @@ def step(loss: Callable, optimizer: Any) -> Callable:
     >>> net, optimizer = nn.dense(1), optax.sgd(0.1)
     >>> update = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
     >>> x, y = jax.numpy.ones((4, 3)), jax.numpy.ones((4, 1))
-    >>> train = nn.training.start(net, optimizer, jax.random.key(0), x)
+    >>> train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
     >>> train, metrics = update(train, (x, y))
     >>> sorted(metrics), int(train.step)
     (['loss'], 1)
@@ -81,8 +83,8 @@ def step(loss: Callable, optimizer: Any) -> Callable:
     _check_optimizer(optimizer, "step")
     wanted = _extra_arguments(optimizer)
 
-    def update(train: Train, batch: Tree) -> tuple[Train, dict]:
-        key = branch(branch(train.key, 0), train.step)
+    def update(train: TrainState, batch: Tree) -> tuple[TrainState, dict]:
+        key = fold_in(fold_in(train.key, 0), train.step)
         refuse_explicit_axes((train.params, batch), "(params, batch)")
 
         def objective(params):
@@ -111,12 +113,12 @@ def step(loss: Callable, optimizer: Any) -> Callable:
         params = optax.apply_updates(train.params, updates)
         metrics = {"loss": value, **metrics}
         state = _unless_spoiled(value, state, train.state)
-        return Train(params, state, opt_state, train.step + 1, train.key), metrics
+        return TrainState(params, state, opt_state, train.step + 1, train.key), metrics
 
     compiled = jax.jit(update, donate_argnums=0)
 
     @wraps(update)
-    def one_step(train: Train, batch: Tree) -> tuple[Train, dict]:
+    def one_step(train: TrainState, batch: Tree) -> tuple[TrainState, dict]:
         try:
             return compiled(train, batch)
         except (RuntimeError, ValueError) as error:

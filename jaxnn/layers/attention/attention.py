@@ -1,0 +1,214 @@
+"""Attention: each step gathers from others what its query finds (Vaswani et al., 2017)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Cell, Layer, Net
+from jaxnn.layers.attention import kv_cache, masks, projections
+from jaxnn.layers.attention.dot_product import attend, check_implementation
+from jaxnn.layers.attention.masks import KeyPositions, MaskConfig
+from jaxnn.layers.noise import dropout as dropped
+
+
+def attention(
+    heads: int,
+    *,
+    kv_heads: int | None = None,
+    width: int | None = None,
+    causal: bool = False,
+    window: int | None = None,
+    capacity: int | None = None,
+    rotary: Callable | None = None,
+    alibi: bool = False,
+    qk_norm: bool = False,
+    dropout: float = 0.0,
+    bias: bool = True,
+    implementation: str = "xla",
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    b_init: Callable = jax.nn.initializers.zeros,
+    out_init: Callable | None = None,
+) -> Net:
+    """Attention of a sequence to itself: y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) w + b.
+
+    q, k and v are one product of x [batch, time, features] with the weight "qkv", whose columns are
+    the queries of all heads, then their keys, then their values, each d = width / heads wide.
+
+    With padding x is a pair (x, mask), with a bool mask [batch, time] of the steps that are there,
+    and so is y, which is zero where they are not. Positions count the steps that are there alone,
+    wherever the padding stands: a padded row gives what it would without. A mask
+    [batch, time, time] hides keys from each query instead; one that sees none finds zeros, and its
+    y is the bias of "out".
+
+    With a capacity it is a `Cell` of the same params, whose carry is a cache of keys and values. A
+    chunk of any length may enter it, and padding does not. What exceeds the capacity overflows it:
+    y is NaN there, since how full a cache is shows only when it runs. With a window, a capacity of
+    as many steps is enough for a sequence of any length.
+
+    Args:
+      heads: of queries.
+      kv_heads: of keys and values, each for heads / kv_heads heads: fewer is grouped attention, 1
+        multi-query attention. By default as many as heads.
+      width: of all heads together, by default the features of x; y has the features of x.
+      causal: whether a step sees only itself and those before.
+      window: how many steps are seen: itself and window - 1 before, and as many after unless
+        causal. By default all.
+      capacity: how many steps the cache holds.
+      rotary: a function that turns queries and keys by their positions, such as `rotary()`.
+      alibi: whether each step of distance takes `alibi_slopes` off the logits.
+      qk_norm: whether queries and keys pass an `rms_norm` [d] each, before they are turned.
+      dropout: the fraction of the weights dropped in training, in [0, 1).
+      bias: whether "qkv" and "out" have one.
+      implementation: "xla", or "cudnn": NVIDIA's kernel on a GPU, for half precision, which drops
+        nothing and cannot be exported. Other dtypes and other devices are computed by XLA.
+      w_init, b_init, out_init: initialisers as in `dense`; out_init is w_init by default.
+
+    Raises:
+      ValueError: when built, for heads that fit no kv_heads or a capacity without causal; at init,
+        for heads that do not divide the width, a mask of another shape, or a chunk longer than the
+        capacity; for params or a carry of another net.
+      TypeError: for a mask that is not bool.
+      RuntimeError: for "cudnn" where there is none.
+
+    (Grouped: Ainslie et al., GQA, 2023; multi-query: Shazeer, Fast transformer decoding, 2019;
+    query-key norm: Henry et al., 2020, Dehghani et al., Scaling vision transformers, 2023;
+    window: Beltagy et al., Longformer, 2020.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.attention(4, kv_heads=2, causal=True), jax.numpy.ones((2, 5, 8))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).shape, params["qkv"]["w"].shape
+    ((2, 5, 8), (8, 16))
+    """
+    plan = projections.head_spec(
+        "attention", heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_init
+    )
+    rule = _rule(plan.title, causal, window, alibi, dropout, implementation)
+    room = None
+    if capacity is not None:
+        room = kv_cache.CacheSpec(core.check_int(capacity, "attention: capacity"), rule.window)
+        if not causal:
+            raise ValueError("attention: a cache knows no steps ahead: take causal=True with it.")
+
+    def project(params, x, positions):
+        call = projections.caller(plan, params, x, "qkv")
+        q, k, v = projections.split(call("qkv", x), plan.heads, plan.kv_heads, plan.kv_heads)
+        q, k = projections.qk_normalize(plan, call, q, k)
+        if rotary is not None:
+            q, k = rotary(q, positions), rotary(k, positions)
+        return call, q, k, v
+
+    def keys(params, x):
+        # Their shapes alone; what does not fit is refused on the way.
+        return jax.eval_shape(lambda p, x: project(p, x, masks.positions(x, None))[2], params, x)
+
+    def init(key, x):
+        x, _ = masks.check_sequence(x, plan.title, capacity is None)
+        params = projections.init(plan, key, x, qkv=x)
+        k = keys(params, x)
+        if room is not None:
+            kv_cache.check_chunk(room, k)
+        return params, ()
+
+    def whole(params, state, x, *, key=None, train=False):
+        x, mask = masks.check_sequence(x, plan.title)
+        at = masks.positions(x, mask)
+        call, q, k, v = project(params, masks.there(x, mask), at)
+        draw = _draw(plan.title, dropout, key, train)
+        y = attend(q, k, v, KeyPositions(at, at, mask), rule, aligned=True, key=draw)
+        return masks.paired(call("out", projections.merge_heads(y)), mask), ()
+
+    if room is None:
+        return Layer(init, whole, plan.title)
+
+    def carry(params, x):
+        return kv_cache.empty_cache(
+            room, keys(params, masks.check_sequence(x, plan.title, False)[0])
+        )
+
+    def chunk(params, state, carry_x, *, key=None, train=False):
+        cache, x = carry_x
+        x, mask = masks.check_sequence(x, plan.title, False)
+        at = cache["length"][:, None] + masks.positions(x, mask)
+        call, q, k, v = project(params, masks.there(x, mask), at)
+        cache, k, v, seen = kv_cache.update(room, cache, k, v, at, mask)
+        y = attend(q, k, v, seen, rule, key=_draw(plan.title, dropout, key, train))
+        lost = kv_cache.overflowed(room, at)[..., None, None]
+        y = jnp.where(lost, jnp.asarray(jnp.nan, y.dtype), y)
+        return (cache, masks.paired(call("out", projections.merge_heads(y)), mask)), ()
+
+    return Cell(init, carry, chunk)
+
+
+def cross_attention(
+    heads: int,
+    *,
+    kv_heads: int | None = None,
+    width: int | None = None,
+    qk_norm: bool = False,
+    dropout: float = 0.0,
+    bias: bool = True,
+    implementation: str = "xla",
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    b_init: Callable = jax.nn.initializers.zeros,
+    out_init: Callable | None = None,
+) -> Layer:
+    """Attention of a sequence to another: the queries of `attention` from one, keys from the other.
+
+    x is (queries [batch, time, features], memory [batch, keys, others]), or (queries, memory, mask)
+    with a bool mask [batch, keys] or [batch, time, keys] of the keys that may be seen. y is
+    [batch, time, features]. The columns of the weight "kv" are all keys, then all values. A
+    query that sees no key finds zeros.
+
+    Args:
+      heads, kv_heads, width, qk_norm, dropout, bias, implementation, w_init, b_init, out_init:
+        those of `attention`.
+
+    Raises:
+      ValueError, TypeError, RuntimeError: as `attention` does.
+
+    (Vaswani et al., Attention is all you need, 2017.)
+
+    >>> import jax, jaxnn as nn
+    >>> x = jax.numpy.ones((2, 5, 8)), jax.numpy.ones((2, 7, 16))
+    >>> params, _ = nn.cross_attention(4).init(jax.random.key(0), x)
+    >>> nn.cross_attention(4)(params, x).shape
+    (2, 5, 8)
+    """
+    plan = projections.head_spec(
+        "cross_attention", heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_init
+    )
+    rule = _rule(plan.title, False, None, False, dropout, implementation)
+
+    def project(params, x, memory):
+        call = projections.caller(plan, params, x, "q", "kv")
+        (q,) = projections.split(call("q", x), plan.heads)
+        k, v = projections.split(call("kv", memory), plan.kv_heads, plan.kv_heads)
+        return call, *projections.qk_normalize(plan, call, q, k), v
+
+    def init(key, x):
+        x, memory, _ = masks.pair(x, plan.title)
+        return projections.init(plan, key, x, q=x, kv=memory), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        x, memory, mask = masks.pair(x, plan.title)
+        call, q, k, v = project(params, x, masks.there(memory, mask))
+        seen = KeyPositions(masks.positions(x, None), masks.positions(memory, None), mask)
+        y = attend(q, k, v, seen, rule, key=_draw(plan.title, dropout, key, train))
+        return call("out", projections.merge_heads(y)), ()
+
+    return Layer(init, apply)
+
+
+def _rule(title, causal, window, alibi, dropout, implementation) -> MaskConfig:
+    window = None if window is None else core.check_int(window, f"{title}: window")
+    if check_implementation(implementation, title) == "cudnn" and dropout:
+        raise ValueError(f'{title}: "cudnn" drops no weights: take dropout=0.0, or "xla".')
+    return MaskConfig(causal, window, alibi, dropped(dropout), implementation)
+
+
+def _draw(title: str, rate: float, key: Any, train: Any) -> Any:
+    return core.require_key(key, title) if core.check_train(train) and rate else None

@@ -1,0 +1,200 @@
+"""Scaled dot-product attention, in the form that each platform likes.
+
+y = softmax(q k^T / sqrt(width) + bias) v for each head. On GPU and TPU it is
+`jax.nn.dot_product_attention`. On the CPU heads move in front of time, and long sequences go head
+by head, with the weights computed anew in the backward pass: memory then grows with one head's
+time^2, not with that of all, and what is at hand fits the cache. Attention that looks back goes in
+up to four blocks of queries, each over the keys up to its end, which spares nearly half the work.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.checks import install
+from jaxnn.layers.attention.masks import KeyPositions, MaskConfig, attention_mask, relative_position
+from jaxnn.layers.attention.positions import alibi_slopes
+
+LONG = 256**2  # logits of one head above which the CPU goes head by head
+BLOCK = 256  # queries in the smallest block
+
+
+def attend(q, k, v, sight, rule=MaskConfig(), *, aligned=False, key=None) -> jax.Array:  # noqa: B008
+    """The values [batch, time, heads, width] that the queries find; zeros where they see no key.
+
+    Args:
+      q: queries [batch, time, heads, width].
+      k, v: keys and values [batch, keys, key heads, width]; each serves heads / key heads
+        neighbouring heads.
+      sight, rule: what may be seen.
+      aligned: whether query i and key i are of the same position, for every i.
+      key: where given, weights are dropped.
+    """
+    if 0 in (*q.shape, *k.shape):
+        return jnp.zeros(q.shape, q.dtype)
+    small = q.shape[1] * k.shape[1] < LONG
+    on_cpu = partial(by_head, rule=rule, aligned=aligned, one_by_one=not small)
+    # The library drops no weights, and its softmax is float32 even among float64.
+    own = key is not None or q.dtype == jnp.float64
+    other = partial(by_head, rule=rule, aligned=aligned) if own else partial(_whole, rule=rule)
+    fused = {}
+    # cuDNN knows half precision alone. A net within `with_dtype` meets float32 as well, while it is
+    # made: what vectors the tokens will have is not known yet.
+    if rule.implementation == "cudnn" and q.dtype.itemsize == 2:
+        fused["cuda"] = partial(_fused, rule=rule, aligned=aligned)
+    return jax.lax.platform_dependent(q, k, v, sight, key, cpu=on_cpu, default=other, **fused)
+
+
+def _slopes(heads: int, q: Any) -> jax.Array:
+    return jnp.asarray(alibi_slopes(heads), core.param_dtype(q))
+
+
+# The library's form
+
+
+def _whole(q, k, v, sight, key, *, rule):
+    return _library(q, k, v, sight, rule=rule, aligned=False)
+
+
+def _fused(q, k, v, sight, key, *, rule, aligned):
+    return _library(q, k, v, sight, rule=rule, aligned=aligned, fused=True)
+
+
+def _library(q, k, v, sight, *, rule, aligned, fused=False):
+    mask = attention_mask(sight, rule)
+    options, hidden = {}, None
+    if mask is not None:
+        # cuDNN broadcasts no masks along time.
+        hidden = jnp.broadcast_to(mask, (mask.shape[0], q.shape[1], k.shape[1]))[:, None]
+    if fused and aligned and rule.causal and sight.seen is None:
+        # cuDNN then skips what is hidden, where a mask would be read.
+        left = None if rule.window is None else (rule.window - 1, 0)
+        options, hidden = {"is_causal": True, "local_window_size": left}, None
+    bias = None
+    if rule.alibi:
+        slopes = _slopes(q.shape[2], q)[None, :, None, None]
+        bias = -slopes * jnp.abs(relative_position(sight)).astype(slopes.dtype)[:, None]
+        bias = bias.astype(q.dtype) if fused else bias
+    # It casts bfloat16 up by promotion, which strict promotion would refuse.
+    with jax.numpy_dtype_promotion("standard"):
+        y = jax.nn.dot_product_attention(
+            q, k, v, bias, hidden, implementation="cudnn" if fused else "xla", **options
+        )
+    if mask is None or sight.seen is None:
+        return y
+    return jnp.where(mask.any(-1)[:, :, None, None], y, jnp.zeros((), y.dtype))
+
+
+def check_implementation(name: str, title: str) -> str:
+    """The name of an implementation that is there; raises where it is unknown or is not."""
+    if name not in ("xla", "cudnn"):
+        raise ValueError(f'{title}: implementation is "xla" or "cudnn", got {name!r}.')
+    if name == "cudnn":
+        try:
+            q = jax.ShapeDtypeStruct((1, 8, 1, 64), jnp.bfloat16)
+            attention = partial(jax.nn.dot_product_attention, implementation="cudnn")
+            jax.jit(attention).lower(q, q, q)
+        except Exception as error:
+            brings = install("cuda")
+            raise RuntimeError(
+                f'{title}: implementation="cudnn" needs an NVIDIA GPU and cuDNN, which JAX does '
+                f'not find here: use "xla", or {brings}.'
+            ) from error
+    return name
+
+
+# Our form
+
+
+def by_head(q, k, v, sight, key, *, rule, aligned=False, one_by_one=False) -> jax.Array:
+    """The same as `attend`, for all heads at once, or one by one."""
+    batch, time, heads, width = q.shape
+    shared = k.shape[2]
+    q = q.reshape(batch, time, shared, heads // shared, width).transpose(0, 2, 3, 1, 4)
+    k, v = jnp.swapaxes(k, 1, 2), jnp.swapaxes(v, 1, 2)
+    sight = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape[1:])), sight)
+    slopes = _slopes(heads, q).reshape(shared, -1) if rule.alibi else None
+    spans = _spans(time, k.shape[2], rule.causal and aligned)
+    over = _one_by_one if one_by_one else jax.vmap
+    # Weights are computed anew for the gradient; one program without loops shares them anyway. What
+    # they gave is kept, for the gradient of the division, but in a loop, which would copy it.
+    anew, weigh = partial(jax.checkpoint, prevent_cse=False), partial(_weigh, rule)
+    block = anew(_divided(weigh)) if one_by_one else _divided(anew(weigh))
+
+    def row(index, q, k, v, sight):
+        def head(head_index, q, k, v, slopes):
+            mine = core.fold_in(core.fold_in(key, index), head_index)
+            parts = [
+                block(q[:, at], k[to], v[to], _cut(sight, at, to), slopes, core.fold_in(mine, i))
+                for i, (at, to) in enumerate(spans)
+            ]
+            return jnp.concatenate(parts, axis=1)
+
+        return over(head)(jnp.arange(shared), q, k, v, slopes)
+
+    y = over(row)(jnp.arange(batch), q, k, v, sight)
+    return y.transpose(0, 3, 1, 2, 4).reshape(batch, time, heads, width)
+
+
+def _one_by_one(function):
+    return lambda *each: jax.lax.map(lambda each: function(*each), each)
+
+
+def _spans(time: int, keys: int, looks_back: bool) -> list[tuple[slice, slice]]:
+    """Blocks of queries, and the keys that each may see."""
+    count = min(4, time // BLOCK) if looks_back else 1
+    if count < 2:
+        return [(slice(time), slice(keys))]
+    size = -(-time // count)
+    return [(slice(start, start + size), slice(start + size)) for start in range(0, time, size)]
+
+
+def _cut(sight: KeyPositions, at: slice, to: slice) -> KeyPositions:
+    """One row's sight, for the queries `at` and the keys `to`."""
+    seen = sight.seen
+    if seen is not None:
+        seen = seen[to] if seen.ndim == 1 else seen[at, to]
+    return KeyPositions(sight.queries[at], sight.keys[to], seen)
+
+
+def _divided(weigh: Callable) -> Callable:
+    def block(q, *given):
+        y, share = weigh(q, *given)
+        # By a product, since XLA:CPU takes long for the sum over a row that is the gradient of a
+        # broadcast.
+        return jnp.einsum("gtw,gt->gtw", y, share, precision="highest").astype(q.dtype)
+
+    return block
+
+
+def _weigh(rule, q, k, v, sight, slopes, key):
+    """The weighed values of one head, and what each query's are to be multiplied by.
+
+    Queries are [groups, time, width], keys and values [keys, width].
+    """
+    groups, time, width = q.shape
+    wide = core.param_dtype(q)
+    logits = jnp.matmul(q.reshape(-1, width), k.T, preferred_element_type=wide)
+    logits = logits.reshape(groups, time, -1) * width**-0.5
+    if slopes is not None:
+        logits = logits - slopes[:, None, None] * jnp.abs(relative_position(sight))[None].astype(
+            wide
+        )
+    mask = attention_mask(sight, rule)
+    if mask is not None:
+        # Far below any logit, and still finite, since infinities meet as NaN.
+        logits = jnp.where(mask[None], logits, jnp.asarray(-1e38, wide))
+    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
+    if sight.seen is not None and mask is not None:
+        weights = jnp.where(mask[None], weights, jnp.zeros((), wide))
+    total = weights.sum(-1, keepdims=True)
+    if key is not None:
+        weights, _ = rule.drop.apply((), (), weights, key=key, train=True)
+    weights = weights.reshape(groups * time, -1).astype(v.dtype)
+    # Divided after the product: the output is smaller than the weights.
+    y = jnp.matmul(weights, v, preferred_element_type=wide).reshape(q.shape)
+    return y, 1 / jnp.where(total > 0, total, jnp.ones((), wide))[..., 0]

@@ -1,0 +1,123 @@
+"""What attention may see: the masks that ride in its input, and the rules of the layer."""
+
+from functools import reduce
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.core import Layer
+from jaxnn.layers.noise import dropout
+from jaxnn.sequences.masks import zero_masked
+
+
+class KeyPositions(NamedTuple):
+    """Where queries and keys stand, and which keys are hidden.
+
+    queries, keys: positions in the sequence, int32 [batch or 1, time] and [batch or 1, keys].
+    seen: bool [batch, keys] or [batch, time, keys]; None where no key is hidden.
+    """
+
+    queries: Any
+    keys: Any
+    seen: Any = None
+
+
+class MaskConfig(NamedTuple):
+    """What is fixed when the layer is built; `drop` drops weights."""
+
+    causal: bool = False
+    window: int | None = None
+    alibi: bool = False
+    drop: Layer = dropout(0.0)
+    implementation: str = "xla"
+
+
+def relative_position(sight: KeyPositions) -> jax.Array:
+    """How many steps each key stands ahead of each query, int32 [..., time, keys]."""
+    return sight.keys[..., None, :] - sight.queries[..., :, None]
+
+
+def attention_mask(sight: KeyPositions, rule: MaskConfig) -> jax.Array | None:
+    """Which keys each query sees, bool [..., time, keys]; None for all."""
+    steps = relative_position(sight)
+    limits = [steps <= 0] if rule.causal else []
+    if rule.window is not None:
+        limits.append(jnp.abs(steps) < rule.window)
+    if sight.seen is not None:
+        limits.append(sight.seen if sight.seen.ndim == steps.ndim else sight.seen[..., None, :])
+    return reduce(jnp.logical_and, limits) if limits else None
+
+
+def positions(x: Any, mask: Any) -> jax.Array:
+    """The place of each step in its sequence, int32 [batch or 1, time]; padding does not count."""
+    if padded(mask):
+        return jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1
+    return jnp.arange(x.shape[1], dtype=jnp.int32)[None]
+
+
+# Inputs
+
+
+def check_sequence(x: Any, title: str, each_query: bool = True) -> tuple:
+    """(x, mask) of x or (x, mask); raises where they are no sequence and no mask of it.
+
+    each_query: whether the mask may differ from query to query.
+    """
+    x, mask = x if type(x) is tuple and len(x) == 2 else (x, None)
+    return _timed(x, title), _mask(mask, x, x.shape[1], title, each_query)
+
+
+def padded(mask: Any) -> bool:
+    """Whether a mask says which steps are there, not what each query sees."""
+    return mask is not None and mask.ndim == 2
+
+
+def there(x: jax.Array, mask: Any) -> jax.Array:
+    """x with zeros where no step is, so that no NaN spreads from there."""
+    return zero_masked(x, mask) if padded(mask) else x
+
+
+def paired(y: jax.Array, mask: Any) -> Any:
+    """What goes out where (x, mask) came in: a pair too, and zeros where no step is."""
+    return y if mask is None else (there(y, mask), mask)
+
+
+def pair(x: Any, title: str) -> tuple:
+    """(queries, memory, mask) of (queries, memory) or of all three."""
+    if not isinstance(x, tuple | list) or len(x) not in (2, 3):
+        raise ValueError(
+            f"{title} takes (queries, memory) or (queries, memory, mask), got {core.describe(x)}."
+        )
+    x, memory, mask = x if len(x) == 3 else (*x, None)
+    if _timed(x, title).shape[0] != _timed(memory, title).shape[0] or x.dtype != memory.dtype:
+        raise ValueError(
+            f"{title} takes queries and memory of one batch and dtype, got "
+            f"{core.describe((x, memory))}."
+        )
+    return x, memory, _mask(mask, x, memory.shape[1], title, True)
+
+
+def _timed(x: Any, title: str) -> Any:
+    if core.check_features(x, title).ndim != 3:
+        raise ValueError(f"{title} takes [batch, time, features], got {core.describe(x)}.")
+    return x
+
+
+def _mask(mask: Any, x: Any, keys: int, title: str, each_query: bool) -> Any:
+    if mask is None:
+        return None
+    if getattr(mask, "dtype", None) != jnp.bool_:
+        raise TypeError(
+            f"{title} takes a bool mask, true where a key may be seen, got {core.describe(mask)}: "
+            "compare it, as in mask > 0."
+        )
+    batch, time = x.shape[:2]
+    if mask.shape != (batch, keys) and not (each_query and mask.shape == (batch, time, keys)):
+        other = f" or [{batch},{time},{keys}]" if each_query else ""
+        raise ValueError(
+            f"{title} takes a mask [{batch},{keys}]{other} with {core.describe(x)}, got "
+            f"{core.describe(mask)}."
+        )
+    return mask

@@ -1,0 +1,1 @@
+"""Generators and discriminators, their losses, and measures of what they generate."""

@@ -1,0 +1,232 @@
+"""Sparse mixtures of experts: a router sends each row to a few of many experts.
+
+A net has many times the params of one that is dense, for the same work a row. The losses that keep
+all experts in use, and how much each is used, leave in state, as a `Routing`; `routed` adds them to
+the loss of any net in which there are such layers.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn import core
+from jaxnn.checks import check_choice
+from jaxnn.combine import ensemble
+from jaxnn.core import Layer, Tree
+from jaxnn.layers.dense import dense
+from jaxnn.layers.feed_forward import feed_forward
+from jaxnn.nets.mixture.modular import vmap_modules
+from jaxnn.nets.mixture.routing import (
+    NOWHERE,
+    Choice,
+    Routing,
+    capacity_slots,
+    gather,
+    router_stats,
+    scatter,
+    top_k_route,
+)
+from jaxnn.sequences.masks import split_mask, zero_masked
+
+FORMS = ("auto", "blocks", "ragged")
+
+
+def sparse_mixture(
+    width: int,
+    n: int,
+    top_k: int = 2,
+    *,
+    capacity: float | None = None,
+    shared: int = 0,
+    activation: Callable = jax.nn.gelu,
+    gated: bool = False,
+    bias: bool = True,
+    form: str = "auto",
+    axis_name: str | None = None,
+    w_init: Callable = jax.nn.initializers.lecun_normal(),
+    b_init: Callable = jax.nn.initializers.zeros,
+    out_init: Callable | None = None,
+) -> Layer:
+    """n feedforward layers of which each row goes to top_k, in the place of a `feed_forward`.
+
+    y = sum over the top_k experts i of g_i f_i(x), with g the softmax of the router's logits x w:
+    over the chosen ones, or for top_k = 1 over all.
+
+    Params are {"router", "experts"}, and "shared" where there are shared experts; those of experts
+    are those of `ensemble(feed_forward(width), n)`. State is a `Routing` of the last pass.
+
+    Of (x, mask), with mask bool [batch, time], padding goes to no expert, takes no room, counts in
+    no loss and usage, and leaves zeros.
+
+    With a capacity, each expert takes in training ceil(capacity rows top_k / n) rows, first choices
+    first; others find no place and leave zeros, so that in a residual they pass by. In evaluation
+    nothing is dropped, since there rows do not see each other; and in training neither, without a
+    capacity.
+
+    Args:
+      width: hidden features of one expert; x [..., features] gives y [..., features].
+      n: how many experts there are.
+      top_k: to how many of them a row goes.
+      capacity: room in training, as a multiple of an equal share; 1.25 is usual. None for no limit.
+      shared: how many experts more, of the same width, every row goes to, with a weight of 1.
+      form: how nothing is dropped: "ragged" is `jax.lax.ragged_dot`, "blocks" pads the rows of each
+        expert to whole blocks. "auto" is blocks on a CPU, where XLA computes a ragged product as n
+        whole ones, and ragged elsewhere.
+      axis_name: the mesh axis over which `jax.shard_map` splits both rows and experts; rows travel
+        by all-to-all. `expert_parallel` does it all.
+      activation, gated, bias, w_init, b_init, out_init: those of `feed_forward`.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for a top_k above n, a capacity of zero or less, an unknown form; for params of
+        another net.
+
+    (Shazeer et al., Outrageously large neural networks, 2017; top_k = 1: Fedus, Zoph and Shazeer,
+    Switch transformers, 2021; z loss: Zoph et al., ST-MoE, 2022; shared experts: Dai et al.,
+    DeepSeekMoE, 2024; blocks: Gale et al., MegaBlocks, 2022.)
+
+    >>> import jax, jaxnn as nn
+    >>> net, x = nn.mixture.sparse_mixture(16, 4, 2, shared=1), jax.numpy.ones((6, 5, 8))
+    >>> params, state = jax.eval_shape(net.init, jax.random.key(0), x)
+    >>> y, state = jax.eval_shape(net.apply, params, state, x)
+    >>> y.shape, params["experts"]["up"]["w"].shape, state.usage.shape
+    ((6, 5, 8), (4, 8, 16), (4,))
+    """
+    width, n = (
+        core.check_int(width, "sparse_mixture: width"),
+        core.check_int(n, "sparse_mixture: n"),
+    )
+    top_k, shared = _options(n, top_k, capacity, shared, form)
+    options: dict[str, Any] = {"activation": activation, "gated": gated, "bias": bias}
+    options |= {"w_init": w_init, "b_init": b_init, "out_init": out_init}
+    expert = feed_forward(width, **options)
+    router, common = dense(n, bias=False), feed_forward(max(shared, 1) * width, **options)
+    parts = ("router", "experts", "shared") if shared else ("router", "experts")
+
+    def init(key, x):
+        x, _ = split_mask(x)
+        core.check_features(x, "sparse_mixture")
+        layers = (router, ensemble(expert, n), common)
+        made = {
+            part: layer.init(core.fold_in(key, i), x)[0]
+            for i, (part, layer) in enumerate(zip(parts, layers, strict=False))
+        }
+        zero = jnp.zeros((), core.param_dtype(x))
+        return made, Routing(zero, zero, jnp.zeros(n, zero.dtype), zero)
+
+    def apply(params, state, x, *, key=None, train=False):
+        core.require_state(state, "sparse_mixture")
+        x, mask = split_mask(x)
+        x = x if mask is None else zero_masked(x, mask)
+        held = None if mask is None else jnp.asarray(mask).reshape(-1)
+        rows = jnp.asarray(core.check_features(x, "sparse_mixture")).reshape(-1, x.shape[-1])
+        core.unpack_params(params, x, "sparse_mixture", *parts)
+        logits = router(params["router"], rows.astype(core.param_dtype(x)))
+        choice = top_k_route(logits, top_k, held)
+        room = None if axis_name is None else rows.shape[0]
+        if core.check_train(train) and capacity is not None:
+            room = max(math.ceil(capacity * rows.shape[0] * top_k / n), 1)
+        if rows.shape[0] == 0:
+            y, lost = rows, jnp.zeros((), jnp.int32)
+        elif room is None:
+            y = _dropless(params["experts"], rows, choice, expert, activation, form)
+            lost = jnp.zeros((), jnp.int32)
+        else:
+            y, lost = _within(expert, params["experts"], rows, choice, room, axis_name)
+        y = y + common(params["shared"], rows) if shared else y
+        y = y if held is None else jnp.where(held[:, None], y, 0)
+        return y.reshape(x.shape), router_stats(logits, choice, lost, axis_name, held)
+
+    return Layer(init, apply, "sparse_mixture")
+
+
+def _options(n: int, top_k: int, capacity: float | None, shared: int, form: str) -> tuple[int, int]:
+    top_k = core.check_int(top_k, "sparse_mixture: top_k")
+    if top_k > n:
+        raise ValueError(f"sparse_mixture: a row cannot go to top_k = {top_k} of {n} experts.")
+    if capacity is not None and not 0 < capacity < math.inf:
+        raise ValueError(
+            f"sparse_mixture: a capacity is a positive multiple of an equal share of rows, got "
+            f"{capacity!r}: 1.25 is usual, and None drops nothing."
+        )
+    check_choice(form, "sparse_mixture: form", FORMS)
+    return top_k, core.check_int(shared, "sparse_mixture: shared", 0)
+
+
+# The ways through the experts
+
+
+def _within(
+    expert: Layer, params: Tree, x: jax.Array, choice: Choice, room: int, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """Rows through experts that have so much room each, and how many copies found none."""
+    n, size = len(choice.counts), len(choice.counts) * room
+    slot = capacity_slots(choice, room * jnp.arange(n, dtype=jnp.int32), room, size)
+    inside = scatter(x, slot, size).reshape(n, room, -1)
+    if axis_name is None:
+        y = vmap_modules(expert, n)(params, inside)
+    else:  # to the device of each expert, from all devices, and back
+        send = partial(jax.lax.all_to_all, axis_name=axis_name, tiled=True)
+        held = jax.tree.leaves(params)[0].shape[0]
+        y = vmap_modules(expert, held)(params, send(inside, split_axis=0, concat_axis=1))
+        y = send(y, split_axis=1, concat_axis=0)
+    y = gather(y.reshape(size, -1), slot, choice.weights.astype(x.dtype))
+    return y, ((slot == size) & (choice.ranks < NOWHERE)).sum(dtype=jnp.int32)
+
+
+def _dropless(params, x, choice, expert: Layer, activation: Callable, form: str) -> jax.Array:
+    ragged, blocks = partial(_ragged, activation), partial(_blocks, expert)
+    if form == "auto":
+        return jax.lax.platform_dependent(params, x, choice, cpu=blocks, default=ragged)
+    return (ragged if form == "ragged" else blocks)(params, x, choice)
+
+
+def _ragged(activation: Callable, params: Tree, x: jax.Array, choice: Choice) -> jax.Array:
+    """Copies sorted by expert, without gaps, through products whose groups are the experts."""
+    size, counts = choice.experts.size, choice.counts
+    slot = capacity_slots(choice, jnp.cumsum(counts, dtype=jnp.int32) - counts, size, size)
+    owner = jnp.repeat(jnp.arange(len(counts), dtype=jnp.int32), counts, total_repeat_length=size)
+    params = core.cast(params, x.dtype)
+
+    def layer(name, h):
+        # A zero that XLA removes: under vmap, ragged_dot wants a batch of weights as well.
+        w = params[name]["w"] + (counts[0] * 0).astype(h.dtype)
+        y = jax.lax.ragged_dot(h, w, counts)
+        return y + params[name]["b"][owner] if "b" in params[name] else y
+
+    inside = scatter(x, slot, size)
+    h = layer("up", inside)
+    h = activation(layer("gate", inside)) * h if "gate" in params else activation(h)
+    return gather(layer("down", h), slot, choice.weights.astype(x.dtype))
+
+
+def _blocks(expert: Layer, params: Tree, x: jax.Array, choice: Choice) -> jax.Array:
+    """Copies sorted by expert, each expert's in whole blocks, through one product over blocks."""
+    n, copies = len(choice.counts), choice.experts.size
+    block = _block(copies, n)
+    padded = -(-choice.counts // block) * block
+    ends = jnp.cumsum(padded, dtype=jnp.int32)
+    blocks = (copies + n * (block - 1)) // block  # as many as there can be
+    slot = capacity_slots(choice, ends - padded, copies, blocks * block)
+    first = block * jnp.arange(blocks, dtype=jnp.int32)[:, None]
+    owner = ((ends - padded)[None] <= first) & (first < ends[None])
+
+    def own(leaf):
+        # A product, since the gradient of an index adds up a block at a time on one core.
+        return jnp.tensordot(owner.astype(leaf.dtype), leaf, 1, precision="highest")
+
+    mine = jax.tree.map(own, core.cast(params, x.dtype))
+    inside = scatter(x, slot, blocks * block).reshape(blocks, block, -1)
+    y = vmap_modules(expert, blocks)(mine, inside).reshape(blocks * block, -1)
+    return gather(y, slot, choice.weights.astype(x.dtype))
+
+
+def _block(copies: int, n: int) -> int:
+    """Rows of a block: half of an equal share, so that little is padding, within limits."""
+    if jax.export.is_symbolic_dim(copies):
+        return 128
+    return min(max(1 << max(copies // (2 * n), 1).bit_length() - 1, 8), 128)

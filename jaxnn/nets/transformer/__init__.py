@@ -1,0 +1,1 @@
+"""Transformers: blocks, language models, text encoders, encoder-decoders."""

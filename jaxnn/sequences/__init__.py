@@ -1,0 +1,1 @@
+"""Sequences: cells over time, masks, generation and beam search."""
