@@ -301,7 +301,9 @@ def test_top_k_keeps_the_best_of_each_graph_and_edges_between_them():
 
 @pytest.mark.parametrize("ratio", [0.0, 1.5, float("nan")])
 def test_a_ratio_is_a_share(ratio):
-    with pytest.raises((TypeError, ValueError), match="ratio is the fraction|ratio must be a number"):
+    with pytest.raises(
+        (TypeError, ValueError), match="ratio is the fraction|ratio must be a number"
+    ):
         nn.graph.top_k_pool(ratio)
 
 

@@ -128,7 +128,7 @@ def test_a_graph_that_does_not_fit_is_left_out():
     assert (np.asarray(got.senders)[2:] == 8).all()
 
 
-def test_owners_of_empty_parts():
+def test_segment_ids_of_empty_segments():
     assert segment_ids(jnp.array([0, 2, 2, 3]), 5).tolist() == [1, 1, 3, 4, 4]
 
 
