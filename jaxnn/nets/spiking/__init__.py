@@ -7,19 +7,19 @@ it crosses the threshold and the neuron spikes. For the leaky integrate-and-fire
 
 `adaptive_lif` has a threshold that rises at each spike, `synaptic_lif` an input current that
 decays, `izhikevich` the firing patterns of real neurons, and `leaky_integrator` no spikes at all:
-its membranes are the usual readout. The derivative of a spike is zero almost everywhere, so training
-replaces it by a surrogate, the slope of a smooth function from `nn.spiking.surrogate`; the gradient
-then goes through time as in any recurrent network. `stdp` learns without a gradient instead.
+its membranes are the usual readout. The derivative of a spike is zero almost everywhere, so
+training replaces it by a surrogate, the slope of a smooth function from `nn.spiking.surrogate`. The
+gradient then goes through time as in any recurrent network. `stdp` learns without a gradient.
 
-Neurons have no weights. They are cells that follow layers that have, as in
-`nn.serial(nn.dense(64), nn.spiking.lif())`; `spiking_mlp`, `spiking_cnn` and `spiking_net` are ready
-networks, whose output is a `Spiking` with the readout and the spikes of every stage. `nn.unroll`
-makes a layer of them for whole sequences. Sequences of spikes are [batch, time, ...]: `rate_code`,
-`latency_code` and `delta_code` make them from numbers, and with steps=... a net repeats a static
-input over time. `membrane_loss`, `count_loss`, `count_cross_entropy` and `latency_loss` compare the
-output with labels, and `spike_penalty` keeps spikes rare. `quantize`, `synaptic_operations` and
-`energy` estimate the cost on a device, and `spiking_chain` makes nets that `jaxnn.interop.nir`
-writes for neuromorphic hardware.
+Neurons have no weights: they are cells that follow layers with weights, as in
+`nn.serial(nn.dense(64), nn.spiking.lif())`. `spiking_mlp`, `spiking_cnn` and `spiking_net` are
+complete networks, whose output is a `Spiking` with the readout and the spikes of every stage, and
+`nn.unroll` turns a cell into a layer for whole sequences [batch, time, ...]. `rate_code`,
+`latency_code` and `delta_code` make spikes from numbers, and with steps=... a network repeats a
+static input at every step. `membrane_loss`, `count_loss`, `count_cross_entropy` and `latency_loss`
+compare the output with labels, and `spike_penalty` keeps spikes rare. `quantize`,
+`synaptic_operations` and `energy` estimate the cost on a device, and `spiking_chain` makes networks
+that `jaxnn.interop.nir` writes for neuromorphic hardware.
 
 Where it is used: data that comes as events, such as that of event cameras and silicon cochleas;
 classification on neuromorphic chips at low power, where a neuron that does not spike costs nothing;

@@ -26,9 +26,7 @@ def integrate_and_fire(
     spike: Callable,
     v_init: Callable,
 ) -> Cell:
-    """A neuron of `jaxnn.nets.spiking.neurons`, with a current or adaptation if it has constants
-    for them.
-    """
+    """A neuron whose constants say whether it has a synaptic current and an adaptive threshold."""
     check_choice(reset, f"{title}: reset", RESETS)
     for flag, what in ((feedback, "feedback"), (membrane, "membrane")):
         check_choice(flag, f"{title}: {what}", (False, True))
