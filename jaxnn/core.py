@@ -187,7 +187,7 @@ def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net
     if any(isinstance(child, Cell) for child in children):
         return Cell(start, carry, apply, kind)
     found = [each.couples for each in children if isinstance(each, Layer) and each.couples]
-    # Rows first: what couples the steps of a sequence alone does not matter in `each_step`.
+    # Rows first: what couples the steps of a sequence alone does not matter in `time_distributed`.
     couples = min(found, key=ALONG_TIME.__contains__, default="")
     return Layer(start, forward, couples, kind)
 
