@@ -3,6 +3,7 @@
 import doctest
 import functools
 import re
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -135,16 +136,27 @@ def test_the_new_modules_and_helpers_exist():
     assert missing == []
 
 
+def test_the_layers_of_imports_are_those_of_the_contract():
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (
+        each["layers"]
+        for each in contract["tool"]["importlinter"]["contracts"]
+        if each["type"] == "layers"
+    )
+    (block,) = (b for b in FENCE.findall(PAGES["CONTRIBUTING.md"]) if "benchmarks | examples" in b)
+    assert [re.split("  +", line)[0] for line in block.splitlines()[1:-1]] == layers
+
+
 def test_the_layer_that_contributing_adds_is_one(monkeypatch):
     code = re.findall(r"^```python\n(.*?)^```$", PAGES["CONTRIBUTING.md"], re.M | re.S)
     room: dict = {"__name__": "prelu"}
-    exec(next(block for block in code if "\ndef prelu" in block), room)
+    exec(next(block for block in code if "def prelu" in block), room)
     prelu = room["prelu"]
     monkeypatch.setattr(nn, "prelu", prelu, raising=False)
     (example,) = doctest.DocTestFinder().find(prelu, "prelu", module=False, globs={})
     assert doctest.DocTestRunner().run(example).failed == 0
 
-    formula = next(block for block in code if "def test_a_negative" in block).split("\n\n\n")[0]
+    formula = next(block for block in code if "def test_a_neg" in block).split("\n\n\n")[0]
     room["jnp"] = jnp
     exec(formula, room)
     room["test_a_negative_value_is_multiplied_by_the_slope_of_its_feature"]()
