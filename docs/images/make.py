@@ -62,7 +62,8 @@ def panels() -> tuple[list[Panel], int]:
         elif kind != "flatten":
             found.append(Panel(kind, y, rows[path].params))
     logits = found[-1]
-    found[-1] = Panel(f"{logits.title}, softmax", jax.nn.softmax(logits.y), logits.params)
+    chances = np.asarray(jax.nn.softmax(logits.y))
+    found[-1] = Panel(f"{logits.title}, softmax", chances, logits.params)
     return found, rows[""].params
 
 
