@@ -130,7 +130,7 @@ def test_a_union_has_no_links_between_its_graphs():
 
 def test_to_hold_out_no_link_is_refused():
     pair = nn.graph.make_graph(np.ones((2, 1), np.float32), [0], [1])
-    with pytest.raises(ValueError, match=r"share of 0\.1 of 1 links is none"):
+    with pytest.raises(ValueError, match=r"share of 0\.1 of 1 links rounds to none"):
         nn.graph.hold_out_links(pair, 0.1)
 
 

@@ -48,7 +48,7 @@ def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.nda
     count = round(share * len(between))
     if not count:
         raise ValueError(
-            f"hold_out_links: a share of {share} of {len(between)} links is none: give a larger "
+            f"hold_out_links: a share of {share} of {len(between)} links rounds to none: give a larger "
             "share, or a graph with more links."
         )
     order = np.random.default_rng(seed).permutation(between)
