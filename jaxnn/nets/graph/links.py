@@ -48,8 +48,8 @@ def hold_out_links(x: Graph, share: float, seed: int = 0) -> tuple[Graph, np.nda
     count = round(share * len(between))
     if not count:
         raise ValueError(
-            f"hold_out_links: a share of {share} of {len(between)} links rounds to none: give a larger "
-            "share, or a graph with more links."
+            f"hold_out_links: a share of {share} of {len(between)} links rounds to none: give a "
+            "larger share, or a graph with more links."
         )
     order = np.random.default_rng(seed).permutation(between)
     removed = np.zeros(len(links), bool)
