@@ -184,7 +184,8 @@ def _attention(
         nodes = check_graph(x, title).nodes
         given = core.unpack_params(params, nodes, title, *names, *("b",) * bias)
         weights, b = given[: len(names)], given[len(names) :]
-        y = _attended(x, *score(x, *weights), drop, key, core.check_train(train))
+        h, edges, own = score(x, *weights)
+        y = _attended(x, h, edges, own, drop, key, core.check_train(train))
         y = y.mean(1) if merge == "mean" else y.reshape(y.shape[0], y.shape[1] * y.shape[2])
         return x._replace(nodes=y + b[0][None] if b else y), ()
 
