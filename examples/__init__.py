@@ -42,13 +42,15 @@ class Check(NamedTuple):
 
     metric: str
     value: float
-    bar: float
+    threshold: float
     higher_is_better: bool = True
 
     @property
     def reached(self) -> bool:
         """Whether the value is at the bar or on its better side; NaN is on neither."""
-        return self.value >= self.bar if self.higher_is_better else self.value <= self.bar
+        return (
+            self.value >= self.threshold if self.higher_is_better else self.value <= self.threshold
+        )
 
 
 class Result(NamedTuple):
@@ -60,7 +62,7 @@ class Result(NamedTuple):
     parameters: numbers that were learned.
     metrics: every further measurement by name.
     history: rows of `jaxnn.training.fit`.
-    pictures: figures by file name, without ".png".
+    figures: by file name, without ".png".
     """
 
     checks: tuple[Check, ...]
@@ -70,4 +72,4 @@ class Result(NamedTuple):
     parameters: int
     metrics: dict[str, float]
     history: list[dict[str, float]]
-    pictures: "dict[str, Figure]"
+    figures: "dict[str, Figure]"

@@ -19,7 +19,7 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR = 0.99  # area under the receiver operating characteristic
+THRESHOLD = 0.99  # area under the receiver operating characteristic
 SENSORS, CODE, WIDTH = 9, 3, 32
 BATCH, STEPS, QUICK_STEPS = 256, 3000, 300
 
@@ -85,16 +85,16 @@ def run(options: Options) -> Result:
         areas[title] = float(roc_auc_score(shuttle.test_y, tests[title]))
         reports[title] = judged(tests[title], shuttle.test_y, least[title])
     return Result(
-        checks=(Check("auroc", areas["autoencoder"], BAR),),
+        checks=(Check("auroc", areas["autoencoder"], THRESHOLD),),
         baseline="isolation forest of scikit-learn, on the same normal rows",
         baseline_value=areas["isolation forest"],
         steps=length(options),
         parameters=nn.count_params(train.params),
-        metrics={"threshold": least["autoencoder"]}
+        metrics={"alarm_threshold": least["autoencoder"]}
         | reports["autoencoder"]
         | {f"{title}_isolation_forest": v for title, v in reports["isolation forest"].items()},
         history=end.history,
-        pictures={"anomalies": draw(tests, least, areas, shuttle.test_y)},
+        figures={"anomalies": draw(tests, least, areas, shuttle.test_y)},
     )
 
 

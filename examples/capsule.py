@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR = 0.98  # accuracy on the 1000 upright test digits
+THRESHOLD = 0.98  # accuracy on the 1000 upright test digits
 SHIFT = 2  # pixels
 DRAWING = 0.0005  # the weight of a picture's squared error beside the margin loss
 ANGLES = np.arange(-40, 41, 10)
@@ -163,7 +163,7 @@ def run(options: Options) -> Result:
     warping, plain_warping = 100 * (upright - warped), 100 * (plain_upright - plain_warped)
     return Result(
         checks=(
-            Check("accuracy", upright, BAR),
+            Check("accuracy", upright, THRESHOLD),
             Check("points_saved_turned", plain_turning - turning, 0.0),
             Check("points_saved_warped", plain_warping - warping, 0.0),
         ),
@@ -185,7 +185,7 @@ def run(options: Options) -> Result:
             "squared_error": capsules.history[-1]["squared_error"],
         },
         history=capsules.history,
-        pictures={
+        figures={
             "angles": draw_angles(found, test_x),
             "dimensions": draw_dimensions(params, test_x, test_y),
         },

@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR = 0.96  # accuracy on the 1000 test digits
+THRESHOLD = 0.96  # accuracy on the 1000 test digits
 SHIFT, NOISE, SMOOTHING = 2, 0.3, 0.1  # pixels; deviation of a pixel; share of the label
 BATCH, STEPS, QUICK_STEPS = 128, 3000, 150
 
@@ -75,14 +75,14 @@ def run(options: Options) -> Result:
     machine = SVC().fit(digits.x, digits.y)
     logits = net(end.train.params, jnp.asarray(digits.test_x))
     return Result(
-        checks=(Check("accuracy", test["accuracy"], BAR),),
+        checks=(Check("accuracy", test["accuracy"], THRESHOLD),),
         baseline="support vector machine with a radial kernel",
         baseline_value=float(machine.score(digits.test_x, digits.test_y)),
         steps=length(options),
         parameters=sum(leaf.size for leaf in jax.tree.leaves(train.params)),
         metrics={"test_loss": test["loss"], "train_loss": end.history[-1]["loss"]},
         history=end.history,
-        pictures={"digits": draw(digits, np.asarray(jax.nn.softmax(logits)))},
+        figures={"digits": draw(digits, np.asarray(jax.nn.softmax(logits)))},
     )
 
 

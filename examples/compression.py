@@ -24,7 +24,7 @@ import jaxnn as nn
 from examples import Check, Options, Result, data
 
 CODE = 32
-DIGITS_BAR, FACES_BAR = 0.55, 1.0  # of the error of as many principal components
+DIGITS_THRESHOLD, FACES_THRESHOLD = 0.55, 1.0  # of the error of as many principal components
 CODES, QUICK_CODES = (2, 4, 8, 16, 32, 64), (32,)
 DIGIT_WIDTH, BATCH, STEPS, QUICK_STEPS = 1024, 128, 1800, 100
 HEIGHT, WIDTH = 56, 46
@@ -165,8 +165,8 @@ def run(options: Options) -> Result:
     ratios = {which: own / beside for which, (own, beside) in errors.items()}
     return Result(
         checks=(
-            Check("digits_error", ratios["digits", CODE], DIGITS_BAR, higher_is_better=False),
-            Check("faces_error", ratios["faces", CODE], FACES_BAR, higher_is_better=False),
+            Check("digits_error", ratios["digits", CODE], DIGITS_THRESHOLD, higher_is_better=False),
+            Check("faces_error", ratios["faces", CODE], FACES_THRESHOLD, higher_is_better=False),
         ),
         baseline=f"{CODE} principal components, whose error is the unit",
         baseline_value=1.0,
@@ -180,7 +180,7 @@ def run(options: Options) -> Result:
         }
         | {"faces_parameters": float(nn.count_params(ends["faces", CODE].train.params))},
         history=ends["digits", CODE].history,
-        pictures={
+        figures={
             "curve": curve(errors),
             "digits": draw(shown["digits", CODE], (28, 28), "digits"),
             "faces": draw(shown["faces", CODE], (HEIGHT, WIDTH), "faces"),

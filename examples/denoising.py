@@ -20,7 +20,7 @@ from skimage.transform import rescale
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR = 29.1  # dB
+THRESHOLD = 29.1  # dB
 SIGMA = 25 / 255
 TEST = "camera"
 WIDTH, DEPTH = 96, 6
@@ -123,7 +123,7 @@ def run(options: Options) -> Result:
         "clean": truth,
     }
     return Result(
-        checks=(Check("psnr", psnr(made["the network"], truth), BAR),),
+        checks=(Check("psnr", psnr(made["the network"], truth), THRESHOLD),),
         baseline="non-local means, told the deviation of the noise",
         baseline_value=psnr(means, truth),
         steps=length(options),
@@ -134,7 +134,7 @@ def run(options: Options) -> Result:
             "crops": float(len(pieces)),
         },
         history=end.history,
-        pictures={"camera": draw(made, truth)},
+        figures={"camera": draw(made, truth)},
     )
 
 

@@ -19,7 +19,7 @@ from sklearn.svm import SVC
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR = 0.90  # mean average precision at an overlap of 0.5, over ten digits
+THRESHOLD = 0.90  # mean average precision at an overlap of 0.5, over ten digits
 SIZE, CLASSES = (96, 96), 10
 DIGITS, MOST = 4, 16  # in a scene, and found in it, at most
 BATCH, STEPS, QUICK_STEPS, RATE = 32, 1800, 8, 3e-3
@@ -98,7 +98,11 @@ def run(options: Options) -> Result:
     beside = parts(x, 1000 if options.quick else 4000)
     return Result(
         checks=(
-            Check("map50", nn.detection.mean_average_precision(found, truth, classes=CLASSES), BAR),
+            Check(
+                "map50",
+                nn.detection.mean_average_precision(found, truth, classes=CLASSES),
+                THRESHOLD,
+            ),
         ),
         baseline="parts by Otsu's threshold, named by a support vector machine",
         baseline_value=nn.detection.mean_average_precision(beside, truth, classes=CLASSES),
@@ -112,7 +116,7 @@ def run(options: Options) -> Result:
             "train_loss": end.history[-1]["loss"],
         },
         history=end.history,
-        pictures={"found": draw(x, found, truth)},
+        figures={"found": draw(x, found, truth)},
     )
 
 

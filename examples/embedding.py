@@ -31,7 +31,7 @@ import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.data.split import stratified
 
-BAR = 0.80  # accuracy on the test snippets
+THRESHOLD = 0.80  # accuracy on the test snippets
 BAR_ERROR = 1e-5  # the largest difference of a number in an embedding from the reference's
 REFERENCE = Path(__file__).parents[1] / "tests" / "golden" / "sentences.npz"
 ENCODER = {
@@ -228,7 +228,7 @@ def run(options: Options) -> Result:
     accuracy = score(params, "test")
     return Result(
         checks=(
-            Check("accuracy", accuracy, BAR),
+            Check("accuracy", accuracy, THRESHOLD),
             Check("embedding_error", float(np.abs(ours - theirs).max()), BAR_ERROR, False),
         ),
         baseline="logistic regression on the embeddings as they came",
@@ -240,7 +240,7 @@ def run(options: Options) -> Result:
             "validation_accuracy_before": score(encoded | {"head": headed(machine)}, "validation"),
         },
         history=end.history,
-        pictures={
+        figures={
             "sentences": draw_sentences(sentences[: 3 * len(TOPICS)].tolist(), ours),
             "snippets": draw_snippets(
                 parts["test"].y,
@@ -310,7 +310,7 @@ def draw_snippets(y: np.ndarray, found: dict, history: list) -> Figure:
         steps, [row["validation_accuracy"] for row in history], "o-", label="validation rows"
     )
     curve.axhline(found["as it came"][1], color="grey", ls="--", label="logistic regression (test)")
-    curve.axhline(BAR, color="black", ls=":", label="the bar (test)")
+    curve.axhline(THRESHOLD, color="black", ls=":", label="the bar (test)")
     curve.set(title="Training on", xlabel="step", ylabel="accuracy (share)")
     curve.legend(loc="center right", bbox_to_anchor=(1, 0.2))
     return figure

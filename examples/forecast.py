@@ -27,8 +27,8 @@ from statsmodels.tsa.ar_model import AutoReg
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-SUNSPOTS_BAR = 13.9  # root of the mean squared error, in sunspots
-PASSENGERS_BAR = 10.5  # mean absolute error in per cent of the truth
+SUNSPOTS_THRESHOLD = 13.9  # root of the mean squared error, in sunspots
+PASSENGERS_THRESHOLD = 10.5  # mean absolute error in per cent of the truth
 FIRST, LAST = 1921, 1955  # the years foreseen
 MONTHS = 24  # foreseen
 BAND = (5, 95)  # per cent of the mixture below its edges
@@ -173,13 +173,13 @@ def run(options: Options) -> Result:
             Check(
                 "sunspots_rmse",
                 root_mean_square(spots_drawn.mean(axis=0) - years),
-                SUNSPOTS_BAR,
+                SUNSPOTS_THRESHOLD,
                 higher_is_better=False,
             ),
             Check(
                 "passengers_mape",
                 per_cent_off(passengers_drawn.mean(axis=0), months),
-                PASSENGERS_BAR,
+                PASSENGERS_THRESHOLD,
                 higher_is_better=False,
             ),
         ),
@@ -194,7 +194,7 @@ def run(options: Options) -> Result:
             "passengers_mape_of_the_last_known_year": per_cent_off(naive, months),
         },
         history=end.history,
-        pictures={
+        figures={
             "forecasts": draw(spots, (spots_drawn, lagged), passengers, (passengers_drawn, naive))
         },
     )

@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 import jaxnn as nn
 from examples import Check, Options, Result, data, reader
 
-BAR, RATIO = 0.95, 0.25  # share read as asked for; of the Gaussian's Frechet distance
+THRESHOLD, RATIO = 0.95, 0.25  # share read as asked for; of the Gaussian's Frechet distance
 LATENT, WIDTH, BATCH = 64, 32, 64
 DIVERSITY = 0.03  # the weight of mode seeking
 SPREAD = 0.5  # of the noise to draw with; to learn with it is 1
@@ -139,7 +139,7 @@ def run(options: Options) -> Result:
     right = judge.read(ours.x) == asked
     return Result(
         checks=(
-            Check("accuracy", float(right.mean()), BAR),
+            Check("accuracy", float(right.mean()), THRESHOLD),
             Check("frechet_ratio", ours.distance / simple.distance, RATIO, False),
         ),
         baseline="the reader on real test digits",
@@ -159,7 +159,7 @@ def run(options: Options) -> Result:
             "gaussian_recall": simple.recall,
         },
         history=end.history,
-        pictures={
+        figures={
             "samples": picture(digits, ours, simple, right),
             "training": curves(end.history, simple.distance),
         },

@@ -29,10 +29,10 @@ from examples import Check, Options, Result, data
 from examples.data.text import windows
 from examples.data.tokens import Tokens, characters
 
-BAR, LARGE_BAR = 1.85, 1.60  # nats a character on the last tenth of the text
+THRESHOLD, LARGE_THRESHOLD = 1.85, 1.60  # nats a character on the last tenth of the text
 # The mark is 1.0. It is missed by some percent where PyTorch's matmuls are 1.3 times as fast as
 # XLA's: benchmarks/README.md.
-TIME_BAR = 1.1
+TIME_THRESHOLD = 1.1
 VOCABULARY = 69  # 65 characters and 4 special tokens
 ROWS = 128  # pieces measured at once
 
@@ -157,13 +157,13 @@ def run(options: Options) -> Result:
     if not options.quick:
         print(written)
     packed = by_lzma(text, rest)
-    checks = [Check("loss", found["loss"], LARGE_BAR if large else BAR, False)]
+    checks = [Check("loss", found["loss"], LARGE_THRESHOLD if large else THRESHOLD, False)]
     metrics = {"accuracy": found["accuracy"], "ms_a_step": middle(seconds["ours"], of)}
     if other is not None:
         metrics["torch_ms_a_step"] = middle(seconds["theirs"], of)
         metrics["torch_loss"] = other.measure(tested)
         ratio = metrics["ms_a_step"] / metrics["torch_ms_a_step"]
-        checks.append(Check("time_over_torch", ratio, TIME_BAR, False))
+        checks.append(Check("time_over_torch", ratio, TIME_THRESHOLD, False))
     return Result(
         checks=tuple(checks),
         baseline="lzma, nats a character",
@@ -172,7 +172,7 @@ def run(options: Options) -> Result:
         parameters=nn.count_params(train.params),
         metrics=metrics,
         history=end.history,
-        pictures={"learning": draw(end.history, checks[0], packed, written)},
+        figures={"learning": draw(end.history, checks[0], packed, written)},
     )
 
 
@@ -249,7 +249,7 @@ def draw(history: list[dict[str, float]], check: Check, packed: float, written: 
     steps = [row["step"] for row in history]
     left.plot(steps, [row["loss"] for row in history], label="learned text, mean since the last")
     left.plot(steps, [row["validation_loss"] for row in history], label="the last tenth")
-    left.axhline(check.bar, color="gray", linestyle=":", label=f"bar, {check.bar}")
+    left.axhline(check.threshold, color="gray", linestyle=":", label=f"bar, {check.threshold}")
     left.axhline(packed, color="tab:green", linestyle="--", label="lzma, after the learned text")
     left.set(title="Learning", xlabel="step", ylabel="loss (nats a character)")
     left.legend()

@@ -22,10 +22,13 @@ from examples import (
     modular_text,
 )
 
-PIECES_BAR = 0.5  # of the squared error of the best single network
-LABELS_BAR = 0.63  # micro-F1
-TEXT_BAR = 1.0  # of the dense network's loss
-DIFFERENCE_BAR, WORK_BAR = 1e-5, 0.25  # between 1 and 8 devices; one device's share of the work
+PIECES_THRESHOLD = 0.5  # of the squared error of the best single network
+LABELS_THRESHOLD = 0.63  # micro-F1
+TEXT_THRESHOLD = 1.0  # of the dense network's loss
+DIFFERENCE_THRESHOLD, WORK_THRESHOLD = (
+    1e-5,
+    0.25,
+)  # between 1 and 8 devices; one device's share of the work
 
 
 def plan(options: Options):
@@ -50,14 +53,14 @@ def run(options: Options) -> Result:
             Check(
                 "pieces_error_of_single",
                 pieces.errors["mixture"] / pieces.single,
-                PIECES_BAR,
+                PIECES_THRESHOLD,
                 False,
             ),
-            Check("labels_micro_f1", labels["micro_f1"], LABELS_BAR),
-            Check("text_loss_of_dense", sparse["loss"] / dense["loss"], TEXT_BAR, False),
-            Check("devices_difference", devices["modules_difference"], DIFFERENCE_BAR, False),
-            Check("devices_all_to_all", devices["experts_difference"], DIFFERENCE_BAR, False),
-            Check("devices_work", devices["modules_work"], WORK_BAR, False),
+            Check("labels_micro_f1", labels["micro_f1"], LABELS_THRESHOLD),
+            Check("text_loss_of_dense", sparse["loss"] / dense["loss"], TEXT_THRESHOLD, False),
+            Check("devices_difference", devices["modules_difference"], DIFFERENCE_THRESHOLD, False),
+            Check("devices_all_to_all", devices["experts_difference"], DIFFERENCE_THRESHOLD, False),
+            Check("devices_work", devices["modules_work"], WORK_THRESHOLD, False),
         ),
         baseline="the best single network on the pieces: 1 by definition",
         baseline_value=1.0,
@@ -72,7 +75,7 @@ def run(options: Options) -> Result:
         | {"text_dropped": history[-1]["dropped"], "text_usage_least": history[-1]["usage_least"]}
         | {"devices_all_to_all_work": devices["experts_work"]},
         history=history,
-        pictures={
+        figures={
             "pieces": pieces.picture,
             "text": draw(history, run_of_dense.history, sparse["loss"], dense["loss"], usage),
         },

@@ -300,7 +300,7 @@ def run(options: Options) -> Result:
             "tox21_validation_auroc": validation_area,
         },
         history=first.end.history,
-        pictures={
+        figures={
             "atoms": draw_atoms(molecules, tested, first.found, first.told),
             "solubility": draw_errors(
                 *(molecules.y[tested, 0], first.found, first.error, first.end.history, BAR_RMSE)

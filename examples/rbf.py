@@ -26,9 +26,9 @@ import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.classification import moved
 
-SERIES_BAR, SHARE = 0.004, 0.8  # RMSE once tuned, and its share of the closed form's own
+SERIES_THRESHOLD, SHARE = 0.004, 0.8  # RMSE once tuned, and its share of the closed form's own
 BEHIND_RIDGE = 0.02  # of R2, at most
-DIGITS_BAR, BEHIND_MACHINE = 0.95, 0.008  # accuracy, and how far behind the support vectors'
+DIGITS_THRESHOLD, BEHIND_MACHINE = 0.95, 0.008  # accuracy, and how far behind the support vectors'
 FIT = 400  # rows of the series that are fitted where the width is chosen; 100 choose
 WIDTHS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 FEW = 1000  # digits of a quick run
@@ -208,10 +208,10 @@ def run(options: Options) -> Result:
     right = chances[np.arange(len(chances)), rows.test_y]
     return Result(
         checks=(
-            Check("series_rmse", after, SERIES_BAR, higher_is_better=False),
+            Check("series_rmse", after, SERIES_THRESHOLD, higher_is_better=False),
             Check("share_of_the_closed_form", after / closed, SHARE, higher_is_better=False),
             Check("r2_below_ridge", r2["ridge"] - r2["tuned"], BEHIND_RIDGE, False),
-            Check("digits_accuracy", accuracy, DIGITS_BAR),
+            Check("digits_accuracy", accuracy, DIGITS_THRESHOLD),
             Check("digits_below_machine", machine - accuracy, BEHIND_MACHINE, False),
         ),
         baseline="the closed form with its own best width",
@@ -227,7 +227,7 @@ def run(options: Options) -> Result:
             "digits_parameters": nn.count_params(params),
         },
         history=[{"task": 1, **row} for row in learned] + [{"task": 0, **row} for row in history],
-        pictures={
+        figures={
             "series": draw_series(nets, split),
             "digits": draw_digits(params, rows, chances),
         },

@@ -30,7 +30,7 @@ SUPPORT = 10_000  # rows that the support vector machine learns from: its time g
 class Task(NamedTuple):
     """A data set, and how long to learn it."""
 
-    bar: float
+    threshold: float
     batch: int
     steps: int
     quick_steps: int
@@ -136,14 +136,16 @@ def run(options: Options) -> Result:
     beliefs = believed(title, end.train, test_x)
     right = beliefs[np.arange(len(test_y)), test_y]
     return Result(
-        checks=(Check("accuracy", float(np.mean(beliefs.argmax(axis=1) == test_y)), task.bar),),
+        checks=(
+            Check("accuracy", float(np.mean(beliefs.argmax(axis=1) == test_y)), task.threshold),
+        ),
         baseline=f"support vector machine with a radial kernel, {len(rows.x[support])} rows",
         baseline_value=float(machine.score(test_x, test_y)),
         steps=length(options),
         parameters=nn.count_params(train.params),
         metrics={"test_loss": float(-np.log(right).mean()), "train_loss": end.history[-1]["loss"]},
         history=end.history,
-        pictures={
+        figures={
             "confusion": draw(test_x, test_y, beliefs, task.names),
             "augmentation": draw_changes(
                 rows, task.names, warped if title == "digits" else mirrored

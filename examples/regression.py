@@ -19,7 +19,7 @@ from sklearn.model_selection import KFold
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR, BEHIND = 0.46, 0.01  # mean R2 over the folds, and how far it may be below ridge's
+THRESHOLD, BEHIND = 0.46, 0.01  # mean R2 over the folds, and how far it may be below ridge's
 MEMBERS, BATCH, STEPS, QUICK_STEPS = 10, 64, 400, 200
 DECAYS = (1.0, 3.0, 10.0)
 
@@ -104,7 +104,7 @@ def run(options: Options) -> Result:
     mean, ridge_mean = float(np.mean(scores)), float(np.mean(ridge_scores))
     return Result(
         checks=(
-            Check("r2", mean, BAR),
+            Check("r2", mean, THRESHOLD),
             Check("r2_below_ridge", ridge_mean - mean, BEHIND, higher_is_better=False),
         ),
         baseline="ridge regression, its alpha chosen by leaving one out",
@@ -115,7 +115,7 @@ def run(options: Options) -> Result:
         | {f"ridge_r2_fold_{i}": score for i, score in enumerate(ridge_scores)}
         | {f"weight_decay_fold_{i}": decay for i, decay in enumerate(decays)},
         history=history,
-        pictures={"folds": draw(measured, predicted, scores, ridge_scores)},
+        figures={"folds": draw(measured, predicted, scores, ridge_scores)},
     )
 
 
@@ -138,7 +138,9 @@ def draw(measured, predicted, scores, ridge_scores) -> Figure:
     ):
         bars = right.bar(place + shift, [*values, np.mean(values)], 0.4, label=title, color=colour)
         right.bar_label(bars, fmt="%.3f", fontsize=8)
-    right.axhline(BAR, color="tab:red", lw=1, ls="--", label=f"the bar for the mean, {BAR}")
+    right.axhline(
+        THRESHOLD, color="tab:red", lw=1, ls="--", label=f"the bar for the mean, {THRESHOLD}"
+    )
     right.set_xticks(place, [*(f"fold {i}" for i in range(len(scores))), "mean"])
     right.set(title="Explained on each test fold", ylabel="R² (share of the variance)")
     right.set_ylim(0, 0.8)

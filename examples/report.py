@@ -38,7 +38,7 @@ def write(record: dict[str, Any], result: Result, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     nn.training.write_history(folder / "history.jsonl", result.history)
-    for title, figure in result.pictures.items():
+    for title, figure in result.figures.items():
         figure.savefig(folder / f"{title}.png", dpi=120)
 
 
@@ -50,12 +50,14 @@ def text(record: dict[str, Any], result: Result, folder: Path) -> str:
     for check in result.checks:
         word = "at least" if check.higher_is_better else "at most"
         verdict = "" if record["quick"] else ": reached" if check.reached else ": MISSED"
-        lines.append(f"  {check.metric:<{wide}}{check.value:.4g}, {word} {check.bar:g}{verdict}")
+        lines.append(
+            f"  {check.metric:<{wide}}{check.value:.4g}, {word} {check.threshold:g}{verdict}"
+        )
     lines.append(f"  {'beside it':<{wide}}{record['baseline_value']:.4g} ({record['baseline']})")
     for key in known:
         value = record[key]
         lines.append(f"  {key:<{wide}}{f'{value:.4g}' if isinstance(value, float) else value}")
-    files = ["result.json", "history.jsonl", *(f"{title}.png" for title in result.pictures)]
+    files = ["result.json", "history.jsonl", *(f"{title}.png" for title in result.figures)]
     return "\n".join([*lines, f"  {'in':<{wide}}{folder}: {', '.join(files)}"])
 
 

@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR = 0.77  # accuracy on the 2121 test sentences
+THRESHOLD = 0.77  # accuracy on the 2121 test sentences
 VOCABULARY, TIME = 16_384, 48  # room for every word of the training sentences; words of a sentence
 WORDS = re.compile(r"n't|[a-z]+(?=n't)|'[a-z]+|[a-z]+|[0-9]+|[^\sa-z0-9]")
 VECTOR, WIDTH, MEMBERS = 128, 64, 4
@@ -196,7 +196,7 @@ def run(options: Options) -> Result:
     ]
     shown = [*zip(told, ratings, snippets.test_ratings, strict=False)]
     return Result(
-        checks=(Check("accuracy", float(right["recurrent network"].mean()), BAR),),
+        checks=(Check("accuracy", float(right["recurrent network"].mean()), THRESHOLD),),
         baseline="logistic regression on weighed counts of words (tf-idf)",
         baseline_value=float(right["logistic regression"].mean()),
         steps=length(options),
@@ -209,7 +209,7 @@ def run(options: Options) -> Result:
             "words": float(len(known)),
         },
         history=end.history,
-        pictures={"ratings": draw(ratings, snippets.test_ratings, right, shown)},
+        figures={"ratings": draw(ratings, snippets.test_ratings, right, shown)},
     )
 
 

@@ -255,7 +255,7 @@ def run(options: Options) -> Result:
         parameters=nn.count_params(found["gat"][1]),
         metrics={f"{title}_deviation": float(each.std()) for title, each in accuracy.items()},
         history=found["gat"][2],
-        pictures={
+        figures={
             "club": draw_club(club, y, beliefs),
             "articles": draw_articles(
                 articles,

@@ -170,7 +170,7 @@ def run(options: Options) -> Result:
         parameters=state["weights"].size,
         metrics=metrics,
         history=history,
-        pictures={
+        figures={
             "iris": draw_iris(iris, flowers, species),
             "digits": draw_digits(state["weights"], np.asarray(clusters), index, names),
         },

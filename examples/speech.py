@@ -25,7 +25,7 @@ from examples import Check, Options, Result, data, speech_pictures, strings
 from examples.data.speech import RATE, SPEAKERS, TESTS
 from examples.strings import MOST, Recordings, Strings
 
-BAR, ERROR_BAR = 0.97, 0.05  # accuracy of digits alone; errors a digit in strings
+THRESHOLD, ERROR_THRESHOLD = 0.97, 0.05  # accuracy of digits alone; errors a digit in strings
 MELS, RANGE = 40, 10.0  # bands; what is softer than the loudest by more (in nepers) is silence
 WINDOW, HOP, STRIDE = 200, 80, 3  # samples of a frame, samples between frames, frames of a step
 CHANNELS, WIDTH, DROP = 64, 96, 0.1
@@ -146,8 +146,10 @@ def run(options: Options) -> Result:
     stream = {} if options.quick else streamed(options, known, said)
     return Result(
         checks=(
-            Check("accuracy", float((guesses == tests.digits).mean()), BAR),
-            Check("digit_error_rate", wrong.sum() / digits, ERROR_BAR, higher_is_better=False),
+            Check("accuracy", float((guesses == tests.digits).mean()), THRESHOLD),
+            Check(
+                "digit_error_rate", wrong.sum() / digits, ERROR_THRESHOLD, higher_is_better=False
+            ),
         ),
         baseline="support vector machine on spectrograms stretched to one length",
         baseline_value=float(machine.score(stretched(tests), tests.digits)),
@@ -163,7 +165,7 @@ def run(options: Options) -> Result:
             **stream,
         },
         history=end.history,
-        pictures={
+        figures={
             "strings": speech_pictures.draw_strings(
                 *(spectra(said), np.asarray(jax.nn.softmax(logits)), paths, beam, said),
                 speech_pictures.Scale(HOP / RATE, STRIDE * HOP / RATE, WINDOW / 2 / RATE),

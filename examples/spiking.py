@@ -28,7 +28,7 @@ import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.spiking_pictures import draw_digits, draw_events, draw_sparsity
 
-BAR, CONV_BAR, RATE_BAR = 0.94, 0.97, 0.2  # accuracies; spikes a neuron a step
+THRESHOLD, CONV_THRESHOLD, RATE_THRESHOLD = 0.94, 0.97, 0.2  # accuracies; spikes a neuron a step
 SHIFT, BATCH, QUICK_ROWS = 2, 128, 200  # pixels a digit is moved by; rows a step; tested
 DECAY = 0.9  # of membranes a step
 PENALTY, CONV_PENALTY = 1.0, 0.3  # the weights of the penalty on spikes
@@ -261,9 +261,9 @@ def run(options: Options) -> Result:
     saving = nn.nbytes(nn.spiking.quantize(end.train.params)) / nn.nbytes(end.train.params)
     return Result(
         checks=(
-            Check("accuracy", found["accuracy"], BAR),
-            Check("conv_accuracy", conv_found["accuracy"], CONV_BAR),
-            Check("spike_rate", rate, RATE_BAR, higher_is_better=False),
+            Check("accuracy", found["accuracy"], THRESHOLD),
+            Check("conv_accuracy", conv_found["accuracy"], CONV_THRESHOLD),
+            Check("spike_rate", rate, RATE_THRESHOLD, higher_is_better=False),
         ),
         baseline="support vector machine with a radial kernel",
         baseline_value=float(machine.score(digits.test_x[rows], digits.test_y[rows])),
@@ -283,7 +283,7 @@ def run(options: Options) -> Result:
             **costs(end.train, digits.test_x),
         },
         history=end.history,
-        pictures={
+        figures={
             "spikes": draw_digits(end.train, dense, digits, DECAY),
             "sparsity": draw_sparsity(sparse, chosen, BITS,
                                       {"dense": bits, "convolutional": conv_bits}),

@@ -28,7 +28,7 @@ import jaxnn as nn
 from examples import Check, Options, Result, data, painting, reader
 from examples.compression import warped
 
-BAR = 0.85  # of translated test digits read right
+THRESHOLD = 0.85  # of translated test digits read right
 WIDTH, BATCH, CYCLE = 32, 16, 10.0
 STEPS, QUICK_STEPS = 1000, 4
 
@@ -144,7 +144,7 @@ def run(options: Options) -> Result:
         pictures["painting"] = painted.picture
     return Result(
         checks=(
-            Check("accuracy", float(found.mean()), BAR),
+            Check("accuracy", float(found.mean()), THRESHOLD),
             Check("gain", float(found.mean()) - before, 0.0),
         ),
         baseline="the reader on digits as they are",
@@ -154,7 +154,7 @@ def run(options: Options) -> Result:
         + nn.count_params(train.discriminator.params),
         metrics=metrics,
         history=end.history,
-        pictures=pictures,
+        figures=pictures,
     )
 
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR, NEAR = 0.95, 0.75  # of the real rows' accuracy; of the distance of test rows
+THRESHOLD, NEAR = 0.95, 0.75  # of the real rows' accuracy; of the distance of test rows
 LATENT, WIDTH, CRITIC_STEPS, BATCH = 16, 128, 5, 120
 STEPS, QUICK_STEPS, DRAWS = 3000, 100, 5  # DRAWS: tables written, over which scores are means
 TABLES = {"breast_cancer": data.breast_cancer, "wine": data.wine}
@@ -129,7 +129,7 @@ def run(options: Options) -> Result:
     tables = {name: read(name) for name in TABLES}
     written = {name: write(table, options) for name, table in tables.items()}
     checks = [
-        Check(f"{name}_ratio", each.accuracy / each.real_accuracy, BAR)
+        Check(f"{name}_ratio", each.accuracy / each.real_accuracy, THRESHOLD)
         for name, each in written.items()
     ]
     checks += [Check(f"{name}_nearness", each.nearness, NEAR) for name, each in written.items()]
@@ -151,7 +151,7 @@ def run(options: Options) -> Result:
         parameters=first.parameters,
         metrics=metrics,
         history=first.history,
-        pictures={
+        figures={
             "marginals": marginals(tables, written),
             "distances": distances(written),
         },

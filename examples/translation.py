@@ -27,7 +27,7 @@ from examples.data import tokens
 from examples.data.tokens import PADDING, START, STOP, Tokens
 from examples.data.translation import Pairs
 
-BAR = 33.0  # BLEU on the 1000 test pairs, by beam search
+THRESHOLD = 33.0  # BLEU on the 1000 test pairs, by beam search
 DEPTH, HEADS, DROPOUT, SMOOTHING = 3, 8, 0.2, 0.1
 RATE, WARMUP = 1e-3, 1 / 9  # of the optimizer; the share of the steps in which it grows
 BATCH_TOKENS, LONGEST = 1536, 64  # of either language: a batch's with its padding, a sentence's
@@ -271,7 +271,7 @@ def run(options: Options) -> Result:
     for german, english, made in () if options.quick else shown:
         print(f"  {german}\n    made       {made}\n    reference  {english}")
     return Result(
-        checks=(Check("bleu", bleu(by_beam, test.english), BAR),),
+        checks=(Check("bleu", bleu(by_beam, test.english), THRESHOLD),),
         baseline="translation of the most similar training sentence, by tf-idf",
         baseline_value=bleu(alike, test.english),
         steps=much.steps,
@@ -283,7 +283,7 @@ def run(options: Options) -> Result:
             "training_seconds": end.history[-1]["seconds"],
         },
         history=end.history,
-        pictures={
+        figures={
             "translations": draw.translations(shown),
             "attention": draw.attention(
                 attended(model, params, source, target), parts.names(source), parts.names(target)

@@ -17,7 +17,7 @@ import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.compression import warped
 
-BAR = 110.0  # nats a digit, by the importance-weighted bound
+THRESHOLD = 110.0  # nats a digit, by the importance-weighted bound
 LATENTS, WIDTHS = 20, (400, 400)
 DRAWS, PARTS = 500, 50  # of the code, and how many at once
 BATCH, STEPS, QUICK_STEPS = 128, 6000, 150
@@ -118,7 +118,7 @@ def run(options: Options) -> Result:
     nats = float(-weighted.mean())
     used = nn.training.evaluate(bound, end.train, test, batch_size=len(test))
     return Result(
-        checks=(Check("nats", nats, BAR, higher_is_better=False),),
+        checks=(Check("nats", nats, THRESHOLD, higher_is_better=False),),
         baseline=f"mixture of {COMPONENTS} Bernoulli distributions",
         baseline_value=beside,
         steps=length(options),
@@ -130,7 +130,7 @@ def run(options: Options) -> Result:
             "nats_saved": alone - nats,  # against pixels that know nothing of each other
         },
         history=end.history,
-        pictures={
+        figures={
             "samples": samples(params),
             "walk": walk(params, digits.test_x, digits.test_y),
         },

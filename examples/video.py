@@ -20,7 +20,10 @@ from matplotlib.figure import Figure
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR, WAY_BAR = 33.32, 0.97  # dB, 0.3 above repeating the last frame; accuracy of the direction
+THRESHOLD, WAY_THRESHOLD = (
+    33.32,
+    0.97,
+)  # dB, 0.3 above repeating the last frame; accuracy of the direction
 PAST, REACH, WIDTH, CROP = 3, 2, 24, 64  # frames seen; of a kernel; channels; pixels learned from
 BATCH, STEPS, QUICK_STEPS, RATE, DECAY = 8, 800, 10, 2e-3, 0.01
 TAUGHT = 96  # frames of the clip to learn from; the last 24 are held out
@@ -204,8 +207,8 @@ def run(options: Options) -> Result:
     light = float(np.mean(by_light(np.asarray(clips)) == np.asarray(way)))
     return Result(
         checks=(
-            Check("psnr", float(ratios[0].mean()), BAR),
-            Check("way_accuracy", test["accuracy"], WAY_BAR),
+            Check("psnr", float(ratios[0].mean()), THRESHOLD),
+            Check("way_accuracy", test["accuracy"], WAY_THRESHOLD),
         ),
         baseline="repeating the last frame",
         baseline_value=float(ratios[1].mean()),
@@ -218,7 +221,7 @@ def run(options: Options) -> Result:
             "way_train_loss": way_end.history[-1]["loss"],
         },
         history=end.history,
-        pictures={
+        figures={
             "next_frame": draw_frames(held, predicted, ratios),
             "ways": draw_ways(np.asarray(clips), np.asarray(way), believed(way_end.train, clips)),
         },

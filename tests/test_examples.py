@@ -99,7 +99,7 @@ RECORD = {
     "example": str,
     "metric": str,
     "value": float,
-    "bar": float,
+    "threshold": float,
     "higher_is_better": bool,
     "baseline": str,
     "baseline_value": float,
@@ -110,7 +110,7 @@ RECORD = {
     "seed": int,
     "quick": bool,
 }
-CHECK = ("metric", "value", "bar", "higher_is_better")
+CHECK = ("metric", "value", "threshold", "higher_is_better")
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
