@@ -48,7 +48,7 @@ def test_robustness_counts_over_all_parts(monkeypatch):
 
     labels = np.arange(20) % 2
     labels[0] = 1
-    found = robustness.robustness(scores, images, labels)
+    found = robustness.measured(scores, images, labels)
     assert found.rotated.shape == robustness.ANGLES.shape
     assert np.allclose(found.rotated, 0.95)
     assert found.warped == pytest.approx(0.95)

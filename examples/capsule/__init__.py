@@ -21,7 +21,7 @@ import optax
 import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.capsule.figures import draw_angles, draw_dimensions
-from examples.capsule.robustness import Robustness, changed, robustness
+from examples.capsule.robustness import Robustness, changed, measured
 
 THRESHOLD = 0.98  # accuracy on the 1000 upright test digits
 SHIFT = 2  # pixels by which a digit is moved at most
@@ -163,8 +163,8 @@ def run(options: Options) -> Result:
     test_y = digits.test_y[:rows]
     end, plain_end = train_both(options, x, digits.y)
     params, plain_params = end.train.params, plain_end.train.params
-    ours = robustness(partial(lengths, params), test_x, test_y)
-    rival = robustness(partial(plain, plain_params), test_x, test_y)
+    ours = measured(partial(lengths, params), test_x, test_y)
+    rival = measured(partial(plain, plain_params), test_x, test_y)
     drawn = reconstructions(params, test_x, test_y, OFFSETS)
     return Result(
         checks=(

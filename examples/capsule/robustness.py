@@ -40,7 +40,7 @@ class Robustness(NamedTuple):
         return 100 * (self.upright - self.warped)
 
 
-def robustness(scores: Callable, images: np.ndarray, labels: np.ndarray) -> Robustness:
+def measured(scores: Callable, images: np.ndarray, labels: np.ndarray) -> Robustness:
     """The accuracies of the classes with the highest scores(images)."""
 
     @jax.jit

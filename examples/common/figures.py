@@ -61,7 +61,7 @@ def predictions(
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.05))[0]
     confusion_matrix(left.subplots(), truth, guesses, names)
     right.suptitle("The mistakes that the network was surest of", fontsize=12)
-    panels = right.subplots(4, 5).flat
+    panels = right.subplots(4, 5).ravel()
     for axes in panels:
         axes.axis("off")
     for axes, row in zip(panels, surest, strict=False):
