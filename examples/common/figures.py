@@ -64,11 +64,9 @@ def predictions(
     panels = right.subplots(4, 5).ravel()
     for axes in panels:
         axes.axis("off")
-    for axes, row in zip(panels, surest, strict=False):
-        guess = guesses[row]
+    for axes, row in zip(panels, surest.tolist(), strict=False):
+        true, guess = names[int(truth[row])], names[int(guesses[row])]
+        percent = 100 * beliefs[row].max()
         axes.imshow(images[row].reshape(28, 28), cmap="gray_r")
-        percent = 100 * beliefs[row, guess]
-        axes.set_title(
-            f"{names[truth[row]]}, predicted\n{names[guess]} ({percent:.0f} %)", fontsize=9
-        )
+        axes.set_title(f"{true}, predicted\n{guess} ({percent:.0f} %)", fontsize=9)
     return figure

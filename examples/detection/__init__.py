@@ -118,7 +118,7 @@ def run(options: Options) -> Result:
     found = detected(end.train, x)
     by_regions = regions(x, 1000 if options.quick else 4000, MOST)
 
-    def precision(objects, iou=0.5):
+    def precision(objects, iou: float | tuple[float, ...] = 0.5):
         return nn.detection.mean_average_precision(objects, truth, classes=CLASSES, iou=iou)
 
     return Result(

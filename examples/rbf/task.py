@@ -53,9 +53,9 @@ def closed_form(
     """The params of a network whose centers and output are found without a gradient."""
     rows = jnp.asarray(x)
     centers = nn.rbf.kmeans(key, rows, task.centers).centres
-    if width is None:
-        width = nn.rbf.rbf_widths(centers, neighbours=NEIGHBORS).mean() * task.overlap
-    hidden = {"centres": centers, "log_width": jnp.full(task.centers, jnp.log(width))}
+    usual = nn.rbf.rbf_widths(centers, neighbours=NEIGHBORS).mean() * task.overlap
+    log_width = jnp.log(usual if width is None else width)
+    hidden = {"centres": centers, "log_width": jnp.full(task.centers, log_width)}
     features = jax.jit(task.hidden())(hidden, rows)
     return {"rbf": hidden, "head": nn.rbf.ridge(features, jnp.asarray(y), task.penalty)}
 
