@@ -8,8 +8,8 @@ ESOL's solubility is learned three times on a random split and three times on a 
 where the test molecules are of other kinds than the training molecules. The baseline is a random
 forest on the 217 descriptors of RDKit, which contain much knowledge of chemistry. Tox21 has twelve
 assays, and each molecule was tested in some of them. The params are those with the best metric on
-the validation rows, which also chose the widths and the numbers of steps; the test rows chose
-nothing.
+the validation rows. The widths and the numbers of steps were chosen on the validation rows as well;
+no choice was made on the test rows.
 
 (Gilmer et al., Neural message passing for quantum chemistry, 2017.)
 """

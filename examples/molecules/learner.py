@@ -62,7 +62,7 @@ def learner(options: Options, table: str, molecules: data.Molecules) -> Learner:
 
     def predict(params, index):
         starts = range(0, len(index), size.graphs)
-        # The last batch repeats its rows where there are fewer, so that one program serves all.
+        # If the last batch has fewer rows, it repeats them, so that one program serves all.
         batches = [np.resize(index[i : i + size.graphs], size.graphs) for i in starts]
         predictions = [np.asarray(predict_batch(params, batch)) for batch in batches]
         return np.concatenate(predictions)[: len(index)]

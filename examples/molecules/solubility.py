@@ -1,4 +1,4 @@
-"""Solubility: ESOL, and the random forest beside it."""
+"""Solubility: the network on ESOL, and the random forest that it is compared with."""
 
 from collections.abc import Callable
 from typing import NamedTuple

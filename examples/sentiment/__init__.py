@@ -7,9 +7,9 @@ outputs over all words predicts the mean rating of about twenty people, from -4 
 trained side by side and their ratings are averaged. In training a fifth of the words is dropped,
 and half of the features of the others, because most words occur in few sentences.
 
-A transformer encoder beside it reads the same words. The baseline, logistic regression on tf-idf
-features, learns the signs, with its penalty chosen by five-fold cross-validation. All settings were
-chosen on a fifth of the training sentences.
+A transformer encoder reads the same words for comparison. The baseline, logistic regression on
+tf-idf features, learns the signs; its penalty is chosen by five-fold cross-validation. All settings
+were chosen on a fifth of the training sentences.
 """
 
 from examples.sentiment.network import plan

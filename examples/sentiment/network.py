@@ -1,4 +1,4 @@
-"""The recurrent network, the transformer beside it, and what they predict."""
+"""The recurrent network and the transformer: their training, and their predictions."""
 
 from collections.abc import Callable
 

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 
 VOCABULARY = 16_384  # room for every word of the training sentences
-TIME = 48  # words of a sentence: what is beyond is cut off
+TIME = 48  # words of a sentence; longer ones are cut off
 WORDS = re.compile(r"n't|[a-z]+(?=n't)|'[a-z]+|[a-z]+|[0-9]+|[^\sa-z0-9]")
 
 

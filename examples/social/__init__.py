@@ -6,8 +6,9 @@ differently, predict together which side each of the others joined.
 
 The articles of Cora have words and citations, and 140 of 2708 have a subject to train on. A graph
 convolutional network (GCN) and a graph attention network (GAT) are trained ten times each, with the
-settings of their papers; the params are those with the lowest loss on the 500 validation articles.
-The 1000 test articles chose nothing. The baseline is a logistic regression on the words alone.
+settings of their papers; the params are those with the lowest loss on the 500 validation articles,
+and no choice was made on the 1000 test articles. The baseline is a logistic regression on the words
+alone.
 
 (Kipf and Welling, Semi-supervised classification with graph convolutional networks, 2017;
 Velickovic et al., Graph attention networks, 2018.)

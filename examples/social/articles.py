@@ -194,7 +194,7 @@ def learn(options: Options, model: Model, parts: dict[str, Batch]) -> Trained:
 
 
 def accuracy_by_words(articles: data.Citations) -> float:
-    """The accuracy of a logistic regression on words, whose penalty the validation set chose."""
+    """The accuracy of a logistic regression on words, its penalty chosen on the validation set."""
     x, y = csr_matrix(articles.graph.nodes), articles.y
 
     def score(regression, part):

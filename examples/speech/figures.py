@@ -29,7 +29,7 @@ def text(labels: np.ndarray) -> str:
 
 
 def choose_rows(predictions: np.ndarray, spoken: Strings) -> list[int]:
-    """A string of three digits, one of six, and a misrecognized one, as far as there are any."""
+    """A string of three digits, one of six and a misrecognized one, if there are any, or others."""
     counts = (spoken.labels != 0).sum(1)
     wrong = [text(guess) != text(truth)
              for guess, truth in zip(predictions, spoken.labels, strict=True)]  # fmt: skip

@@ -19,7 +19,7 @@ from examples.speech.training import ROWS, Start, begin, learn
 THRESHOLD = 0.97  # accuracy on single digits
 ERROR_THRESHOLD = 0.05  # edits per digit in strings
 STEPS = 1000  # of training the network
-COMPARISON_STEPS = 250  # of each network beside it
+COMPARISON_STEPS = 250  # of each network that is compared with it
 STRINGS = 300  # test strings
 QUICK_STRINGS = 20
 QUICK_RECORDINGS = 250  # training recordings of a quick run

@@ -9,7 +9,7 @@ import numpy as np
 from examples import data
 from examples.data.speech import RATE
 
-MAX_SAMPLES = 9216  # of a recording: what is beyond is cut off
+MAX_SAMPLES = 9216  # of a recording; longer ones are cut off
 LOUDNESS = 0.1  # the root mean square to which each recording is scaled
 SILENCE = (400, 2400)  # samples before, between and after digits: 0.05 to 0.3 seconds
 MAX_DIGITS = 6  # of a string

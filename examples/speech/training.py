@@ -1,4 +1,4 @@
-"""Training by connectionist temporal classification on strings that every step assembles anew."""
+"""Training by connectionist temporal classification, on strings assembled at random."""
 
 from collections.abc import Callable
 from typing import NamedTuple

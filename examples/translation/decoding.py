@@ -22,7 +22,7 @@ def translate(
     order = np.argsort((sources != PADDING).sum(1), kind="stable")
     texts = [""] * len(sources)
     for start in range(0, len(order), rows):
-        # The last batch repeats its rows where there are fewer, so that one program serves all.
+        # If the last batch has fewer rows, it repeats them, so that one program serves all batches.
         index = np.resize(order[start : start + rows], rows)
         source = jnp.asarray(sources[index])
         result = nn.beam_search(

@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from examples.data.tokens import PADDING, START, STOP, Tokens
 from examples.data.translation import Pairs
 
-MAX_TOKENS = 64  # of a sentence: what is beyond is cut off
+MAX_TOKENS = 64  # of a sentence, with its STOP; longer ones are cut off
 BATCH_TOKENS = 1536  # of either language in a batch, including padding
 
 
