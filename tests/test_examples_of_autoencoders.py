@@ -8,17 +8,18 @@ from sklearn.decomposition import PCA
 
 import jaxnn as nn
 from examples import Options, anomaly, compression, denoising, variational
+from examples.common.images import warped
 
 # compression
 
 
 def test_warped_digits_keep_their_place_and_most_of_their_ink(key):
     x = jnp.zeros((64, 28, 28, 1)).at[:, 11:17, 11:17].set(1.0)
-    y = jax.jit(compression.warped)(key, x)
+    y = jax.jit(warped)(key, x)
     assert y.shape == x.shape
     assert np.allclose(y.sum((1, 2, 3)), 36, rtol=0.35)
     assert y[:, 14, 14].min() > 0.99
-    assert y.std(0).max() > 0.1  # each by numbers of its own
+    assert y.std(0).max() > 0.1  # each with its own random numbers
 
 
 def test_moved_faces_are_among_all_moves(key):
@@ -44,9 +45,9 @@ def test_a_net_of_faces_starts_as_its_components(key):
 
 def test_the_threshold_is_that_of_the_best_f1():
     scores, y = np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([0, 0, 1, 0, 1])
-    least = anomaly.threshold(scores, y)
-    assert least == 0.3
-    assert anomaly.judged(scores, y, least) == {"recall": 1, "precision": 2 / 3, "f1": 4 / 5}
+    threshold = anomaly.threshold(scores, y)
+    assert threshold == 0.3
+    assert anomaly.judged(scores, y, threshold) == {"recall": 1, "precision": 2 / 3, "f1": 4 / 5}
 
 
 def test_readings_are_scaled_by_what_was_learned_from():

@@ -83,7 +83,7 @@ def test_growth_of_a_year_is_put_on_the_year_before(monkeypatch):
         forecast, "paths", lambda learned, *_: np.full((2, 24), float(np.mean(learned)))
     )
     known = np.arange(1, 13) * np.array([[1], [2], [4]])  # twice as many each year
-    drawn, _ = forecast.passengers_foreseen(Options(), known.ravel())
+    drawn = forecast.passengers(Options(), known.ravel())
     assert np.allclose(drawn, np.concatenate([known[-1] * 2, known[-1] * 4])[None])
 
 
@@ -94,9 +94,11 @@ def test_autoregression_is_the_known_one():
 
 
 def test_measures():
-    assert forecast.per_cent_off(np.array([90.0, 220]), np.array([100.0, 200])) == pytest.approx(10)
+    assert forecast.percentage_error(
+        np.array([90.0, 220]), np.array([100.0, 200])
+    ) == pytest.approx(10)
     drawn = np.linspace(0, 1, 101)[:, None] + np.zeros((1, 4))
-    assert forecast.held(drawn, np.array([0.04, 0.06, 0.94, 0.96])) == 0.5
+    assert forecast.coverage(drawn, np.array([0.04, 0.06, 0.94, 0.96])) == 0.5
 
 
 # Sentiment

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 
 def confusion_matrix(
@@ -36,6 +37,38 @@ def confusion_matrix(
     for row, column in np.argwhere(counts > 0):
         color = "tab:green" if row == column else "black"
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
-    axes.set_xticks(classes, names, rotation=45 if max(map(len, names)) > 3 else 0)
-    axes.set_yticks(classes, names)
+    axes.set_xticks(classes, list(names), rotation=45 if max(map(len, names)) > 3 else 0)
+    axes.set_yticks(classes, list(names))
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+
+
+def predictions(
+    images: np.ndarray, truth: np.ndarray, beliefs: np.ndarray, names: Sequence[str]
+) -> Figure:
+    """A figure of the confusion matrix, and of the mistakes that the network was surest of.
+
+    Args:
+      images: [rows, 784], each of 28 x 28 pixels.
+      truth: int [rows], the index of the true class of each image.
+      beliefs: [rows, classes], the probability that the network gives to each class.
+      names: the name of each class, in the order of their indices.
+    """
+    guesses = beliefs.argmax(axis=1)
+    wrong = np.flatnonzero(guesses != truth)
+    surest = wrong[np.argsort(-beliefs[wrong, guesses[wrong]])]
+    figure = Figure(figsize=(13, 6.6), layout="constrained")
+    figure.suptitle(f"{len(truth)} test images, {len(wrong)} of them misclassified", fontsize=15)
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.05))[0]
+    confusion_matrix(left.subplots(), truth, guesses, names)
+    right.suptitle("The mistakes that the network was surest of", fontsize=12)
+    panels = right.subplots(4, 5).ravel()
+    for axes in panels:
+        axes.axis("off")
+    for axes, row in zip(panels, surest, strict=False):
+        guess = guesses[row]
+        axes.imshow(images[row].reshape(28, 28), cmap="gray_r")
+        percent = 100 * beliefs[row, guess]
+        axes.set_title(
+            f"{names[truth[row]]}, predicted\n{names[guess]} ({percent:.0f} %)", fontsize=9
+        )
+    return figure
