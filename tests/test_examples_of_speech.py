@@ -55,7 +55,10 @@ def test_recordings_are_in_their_places(tmp_path, folder):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"3_b_1.wav": None, "0_a_0.wav": None}, r"lacks 2 of 40 recordings, for example 0_a_0.wav"),
+        (
+            {"3_b_1.wav": None, "0_a_0.wav": None},
+            "lacks 2 of 40 .* example 0_a_0.wav",
+        ),
         ({"3_b_1.wav": recording(0)}, "3_b_1.wav has no samples"),
         ({"3_b_1.wav": recording(9, 16000)}, r"3_b_1.wav has .* \(16000, 16, 1\), not \(8000"),
         ({"3_b_1.wav": b"RIFF"}, r"is damaged .* downloaded again"),

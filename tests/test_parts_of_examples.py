@@ -89,7 +89,7 @@ def test_copied_rows_have_no_distance():
 
 
 def test_a_gaussian_of_pixels_has_their_mean(key):
-    from examples.generation import gaussian
+    from examples.generation.run import gaussian
 
     x = np.asarray(jax.random.uniform(key, (50, 4, 4, 1))) / 2 + 0.25
     drawn = gaussian(x, 2000, 0)

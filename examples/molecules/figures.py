@@ -31,7 +31,7 @@ def draw_atoms(
     plots = figure.subplots(2, SHOWN // 2)
     for axes, i, share in zip(plots.flat, rows, shares, strict=True):
         index = int(test[i])
-        axes.imshow(chemistry.picture(molecules.smiles[index], colors.to_rgba(share)[:, :3]))
+        axes.imshow(chemistry.drawing(molecules.smiles[index], colors.to_rgba(share)[:, :3]))
         axes.set_title(f"predicted {predictions[i]:.1f}, measured {molecules.y[index, 0]:.1f}")
         axes.set(xticks=[], yticks=[], xlabel=f"{len(share)} atoms (without hydrogen)")
     figure.colorbar(colors, ax=plots, label="solubility lost without the atom (log mol/L)")
