@@ -26,7 +26,7 @@ def embedding(features: jax.Array, lengths: jax.Array) -> jax.Array:
     return mean / jnp.linalg.norm(mean, axis=-1, keepdims=True)
 
 
-encoder = nn.text_encoder(**nn.net_arguments(ENCODER), dropout=DROPOUT, attention_dropout=0.0)
+encoder = nn.bert(**nn.net_arguments(ENCODER), dropout=DROPOUT, attention_dropout=0.0)
 net = nn.wire(lambda f, x: f.head(embedding(f.encoder(x), x[1])), encoder=encoder, head=nn.dense(2))
 loss = nn.training.supervised(net, optax.softmax_cross_entropy_with_integer_labels)
 
