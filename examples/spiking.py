@@ -36,7 +36,7 @@ TIME, STEPS, QUICK_STEPS, RATE = 10, 1500, 60, 2e-3
 CONV_TIME, CONV_BATCH, CONV_STEPS, QUICK_CONV_STEPS, CONV_RATE = 8, 64, 1600, 3, 3e-3
 PENALTIES, SPARSE_STEPS = (0.0, 10.0, 100.0, 300.0), 400
 BITS = (8, 6, 4, 3, 2)
-TAUGHT = 96  # frames of the clip to learn from
+TAUGHT = 92  # frames of the clip to learn from
 WINDOW, WAY_TIME, THRESHOLD = 32, 8, 0.15  # pixels, steps, change of the logarithm of light
 WAYS = ("right", "up right", "up", "up left", "left", "down left", "down", "down right")
 MOVES = np.array([(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)])
@@ -243,7 +243,7 @@ def run(options: Options) -> Result:
     bits = rounded(loss, end.train, test)
     conv_bits = bits if options.quick else rounded(conv_loss, conv_train, test)
 
-    light = logarithm(data.carphone())
+    light = logarithm(data.city())
     way_train = learn_ways(options, light[:TAUGHT])
     many = QUICK_ROWS if options.quick else 2000
     draw = jax.jit(panned, static_argnums=2)

@@ -74,6 +74,28 @@ def test_a_frame_is_foreseen_from_those_before_it():
     assert held[0, 0, 0].tolist() == list(range(7 - video.PAST, 8))
 
 
+def test_the_last_frame_moves_on_by_fractions_of_a_pixel():
+    from examples import video
+
+    time, place = np.arange(video.PAST + 1), np.arange(32)[:, None]
+    down, right = (np.exp(-np.square(place - 16 - by * time) / 20) for by in (0.5, -0.25))
+    clip = (down[:, None] * right[None]).astype(np.float32)
+    assert np.abs(clip[..., -1] - clip[..., -2]).max() > 0.05
+    assert np.allclose(video.moved_on(clip[..., :-1]), clip[..., -1], atol=5e-3)
+
+
+def test_one_kernel_foresees_what_moves_alike():
+    from examples import video
+
+    spots = np.pad(np.random.default_rng(0).random((2, 12, 12)), ((0, 0), (8, 8), (8, 8)))
+    moved = [np.roll(spots, (time, -time), (1, 2)) for time in range(video.PAST + 1)]
+    known, clip = np.stack(moved, axis=-1).astype(np.float32)
+    kernel = video.one_kernel(known[None])
+    assert kernel.shape == (video.TAPS,)
+    change = np.asarray(video.differences(jnp.asarray(clip[None, ..., :-1])))[0] @ kernel
+    assert np.allclose(clip[..., -2] + change, clip[..., -1], atol=1e-4)
+
+
 def test_written_rows_that_are_copies_lie_at_no_distance():
     from examples.synthetic import gaussian, nearest
 
