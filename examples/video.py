@@ -288,7 +288,8 @@ def draw_frames(
         axes.plot(TAUGHT + np.arange(len(held)), ratio, style, label=name)
     axes.set(xlabel="frame of the clip", ylabel="peak signal-to-noise ratio (dB)")
     axes.set_title("Every frame held out", fontsize=10)
-    axes.legend(ncols=2)
+    axes.margins(y=0.25)
+    axes.legend(loc="lower center", ncols=4)
     return figure
 
 
