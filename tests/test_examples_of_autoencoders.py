@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 import jaxnn as nn
-from examples import Options, anomaly, compression, denoising, variational
+from examples import Options, anomaly, denoising, variational
 from examples.common.images import warped
+from examples.compression import faces as face_coder
 
 # compression
 
@@ -23,18 +24,18 @@ def test_warped_digits_keep_their_place_and_most_of_their_ink(key):
 
 
 def test_moved_faces_are_among_all_moves(key):
-    faces = np.random.default_rng(0).random((3, 56 * 46)).astype(np.float32)
-    moves = compression.every_move(faces)
-    assert moves.shape == (3 * 9 * 2, 56 * 46)
-    assert len(np.unique(moves, axis=0)) == 54
-    for one in np.asarray(compression.moved(key, jnp.asarray(faces))):
+    faces = np.random.default_rng(0).random((3, 25 * 25)).astype(np.float32)
+    moves = face_coder.every_move(faces)
+    assert moves.shape == (3 * 25 * 2, 25 * 25)
+    assert len(np.unique(moves, axis=0)) == 150
+    for one in np.asarray(face_coder.moved(key, jnp.asarray(faces))):
         assert (moves == one).all(axis=1).any()
 
 
 def test_a_net_of_faces_starts_as_its_components(key):
-    x = np.random.default_rng(0).random((20, 56 * 46)).astype(np.float32)
+    x = np.random.default_rng(0).random((20, 25 * 25)).astype(np.float32)
     start = PCA(3, svd_solver="full").fit(x)
-    net = compression.face_coder(start)
+    net = face_coder.autoencoder(start)
     params, _ = jax.jit(net.init)(key, x)
     assert np.allclose(net(params, jnp.asarray(x)), start.inverse_transform(start.transform(x)),
                        atol=1e-4)  # fmt: skip

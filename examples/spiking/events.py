@@ -11,7 +11,7 @@ import jaxnn as nn
 from examples import Options
 from examples.spiking.training import W_INIT, begin, spiking_loss
 
-TRAINING_FRAMES = 96  # of the clip; the others are for testing
+TRAINING_FRAMES = 92  # of the clip; the others are for testing
 WINDOW = 32  # pixels of the window's side
 TIME = 8  # steps for which a window pans
 CONTRAST = 0.15  # the change of the logarithm of brightness that sends an event

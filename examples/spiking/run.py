@@ -97,7 +97,7 @@ def learn_digits(options: Options, split: data.Split) -> DigitResults:
 
 
 def learn_events(options: Options) -> EventResults:
-    clip = events.log_brightness(data.carphone())
+    clip = events.log_brightness(data.city())
     training, rest = clip[: events.TRAINING_FRAMES], clip[events.TRAINING_FRAMES :]
     train = events.learn(options, training)
     count = events.QUICK_WINDOWS if options.quick else events.WINDOWS
