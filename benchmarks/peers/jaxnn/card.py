@@ -22,7 +22,7 @@ def precision(dtype: str) -> str | None:
     return "highest" if dtype == "float32" else None
 
 
-def stepped(net: Any, loss: Callable, x: Any, y: Any, dtype: str, optimizer: Any = None):
+def stepped(dtype: str, net: Any, loss: Callable, x: Any, y: Any, optimizer: Any = None):
     optimizer = optimizer or optax.sgd(1e-3, 0.9)
     if dtype == "bfloat16":
         net = nn.with_dtype(net, jnp.bfloat16)
@@ -49,16 +49,17 @@ def gpt(dtype: str, quick: bool, **options: Any):
         length=cases.CARD_LENGTH,
         **options,
     )
-    x, y = data.card_tokens(quick)
-    return stepped(net, cross_entropy, x, y, dtype, optax.adamw(3e-4))
+    adam = optax.adamw(3e-4)
+    return stepped(dtype, net, cross_entropy, *data.card_tokens(quick), optimizer=adam)
 
 
 def resnet(dtype: str, quick: bool):
-    return stepped(nn.resnet(1000, 50), cross_entropy, *data.card_images(quick), dtype)
+    return stepped(dtype, nn.resnet(1000, 50), cross_entropy, *data.card_images(quick))
 
 
 def lstm(dtype: str, quick: bool):
-    return stepped(nn.unroll(nn.lstm(1024)), nn.mse, *data.series(64, 128, 1024, 1024), dtype)
+    net = nn.unroll(nn.lstm(1024))
+    return stepped(dtype, net, nn.mse, *data.series(64, 128, 1024, 1024))
 
 
 def spiking(dtype: str, quick: bool):
@@ -72,7 +73,7 @@ def spiking(dtype: str, quick: bool):
         return nn.spiking.membrane_loss(y["membrane"], labels)
 
     net = nn.serial(nn.dense(1024), nn.unroll(steps))
-    return stepped(net, loss, *data.card_digits(), dtype)
+    return stepped(dtype, net, loss, *data.card_digits())
 
 
 def gcn(dtype: str, quick: bool):
@@ -82,7 +83,7 @@ def gcn(dtype: str, quick: bool):
     def loss(graph, labels):
         return cross_entropy(graph.nodes, labels).mean()
 
-    return stepped(net, loss, nn.graph.make_graph(x, *ends), y, dtype, optax.adam(1e-2))
+    return stepped(dtype, net, loss, nn.graph.make_graph(x, *ends), y, optax.adam(1e-2))
 
 
 def matmul(dtype: str, quick: bool):

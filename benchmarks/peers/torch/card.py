@@ -19,7 +19,7 @@ from benchmarks.peers.torch.layers import Gpt, Outputs, token_loss
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def stepped(net: Any, loss: Callable, x: Any, y: Any, dtype: str, optimizer: Any = None):
+def stepped(dtype: str, net: Any, loss: Callable, x: Any, y: Any, optimizer: Any = None):
     torch.set_float32_matmul_precision("highest" if dtype == "float32" else "high")
     torch.backends.cudnn.allow_tf32 = dtype != "float32"
     net = net.to(DEVICE)
@@ -48,7 +48,7 @@ def gpt(dtype: str, quick: bool):
         tied=True,
     )
     adam = partial(torch.optim.AdamW, lr=3e-4, fused=DEVICE.type == "cuda")
-    return stepped(net, token_loss, *data.card_tokens(quick), dtype, adam)
+    return stepped(dtype, net, token_loss, *data.card_tokens(quick), optimizer=adam)
 
 
 def resnet(dtype: str, quick: bool):
@@ -56,13 +56,13 @@ def resnet(dtype: str, quick: bool):
 
     x, y = data.card_images(quick)
     x = torch.as_tensor(x).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    net = resnet50().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return stepped(net, fn.cross_entropy, x, y, dtype)
+    net = resnet50().to(memory_format=torch.channels_last)
+    return stepped(dtype, net, fn.cross_entropy, x, y)
 
 
 def lstm(dtype: str, quick: bool):
     net = Outputs(nn.LSTM(1024, 1024, batch_first=True))
-    return stepped(net, fn.mse_loss, *data.series(64, 128, 1024, 1024), dtype)
+    return stepped(dtype, net, fn.mse_loss, *data.series(64, 128, 1024, 1024))
 
 
 def gcn(dtype: str, quick: bool):
@@ -73,7 +73,7 @@ def gcn(dtype: str, quick: bool):
     x, ends, y = data.card_graph()
     net = Net(GCNConv(128, 128, cached=True), GCNConv(128, 16, cached=True), fn.relu)
     adam = partial(torch.optim.Adam, lr=1e-2)
-    return stepped(net, fn.cross_entropy, (x, ends.astype(np.int64)), y, dtype, adam)
+    return stepped(dtype, net, fn.cross_entropy, (x, ends.astype(np.int64)), y, adam)
 
 
 CASES: dict[str, Callable] = {

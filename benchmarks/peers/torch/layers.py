@@ -90,7 +90,7 @@ class Outputs(nn.Module):
 
 def recurrent(make: Any, batch: int, time: int, compiled: bool = False):
     net = Outputs(make(32, 128, batch_first=True))
-    return trained(net, fn.mse_loss, *data.series(batch, time, 32, 128), compiled)
+    return trained(net, fn.mse_loss, *data.series(batch, time, 32, 128), compiled=compiled)
 
 
 class Attention(nn.Module):
@@ -152,7 +152,7 @@ def token_loss(logits, y):
 
 def gpt(batch: int, time: int, depth: int = 4, compiled: bool = False):
     tokens = data.tokens(batch, time, cases.VOCABULARY)
-    return trained(Gpt(time, depth), token_loss, *tokens, compiled)
+    return trained(Gpt(time, depth), token_loss, *tokens, compiled=compiled)
 
 
 CASES = {
