@@ -5,7 +5,6 @@ function nor the argument. Ranges and words are the functions' own to check, as 
 """
 
 import inspect
-import reprlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, wraps
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import check_key
+from jaxnn.printing import short, with_printed_defaults
 
 WORDS = {
     int: "a whole number",
@@ -64,6 +64,7 @@ def checked(function: Callable, module: str) -> Callable:
             raise
 
     called.__module__ = module  # where pickle finds it
+    called.__signature__ = with_printed_defaults(signature)  # pyright: ignore
     return called
 
 
@@ -84,14 +85,14 @@ def _check(title: str, name: str, value: Any, hint: Any, kind: Any) -> None:
         try:
             jnp.dtype(value)
         except TypeError:
-            raise TypeError(f"{title}: dtype must be a dtype, got {_short(value)}.") from None
+            raise TypeError(f"{title}: dtype must be a dtype, got {short(value)}.") from None
     if name == "key" and value is not None:
         try:
             check_key(value)
         except TypeError as error:
             raise TypeError(f"{title}: {error}") from None
     if not _fits(value, hint):
-        raise TypeError(f"{title}: {name} must be {_words(hint)}, got {_short(value)}.")
+        raise TypeError(f"{title}: {name} must be {_words(hint)}, got {short(value)}.")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -144,10 +145,3 @@ def _words(hint: Any) -> str:
         return f"{len(hints)} values{each}" if fixed else f"a sequence{each}"
     title = getattr(kind, "__name__", str(kind))
     return WORDS.get(kind) or f"{'an' if title[0] in 'AEIOU' else 'a'} {title}"
-
-
-def _short(value: Any) -> str:
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
-    text = reprlib.repr(value)
-    return text if len(text) < 80 else f"{text[:77]}..."

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -74,6 +75,17 @@ def check_number(
     raise ValueError(f"{what} must be a finite number{wanted and ' '}{wanted}, got {number!r}.")
 
 
+def check_int(value: Any, what: str, least: int = 1) -> int:
+    """A whole number given to a factory; raises ValueError where it is none or too small."""
+    if jax.export.is_symbolic_dim(value):
+        return value  # pyright: ignore (a size that an exported program is told later)
+    whole = not isinstance(value, bool) and hasattr(value, "__index__")
+    if not whole or not least <= int(value) < 1 << 31:
+        most = "" if not whole or int(value) < least else " and below 2^31"
+        raise ValueError(f"{what} must be a whole number of at least {least}{most}, got {value!r}.")
+    return int(value)
+
+
 def check_function(value: Any, what: str) -> Any:
     """`value`, if it can be called; otherwise TypeError.
 
@@ -118,7 +130,7 @@ def check_labels(labels: Any, classes: int, title: str, ignore: int | None = Non
 # The pair
 
 
-def checked_init(init: Callable) -> Callable:
+def checked_init(init: Callable, title: str) -> Callable:
     """`init`, which must be given a key and return (params, state)."""
     if getattr(init, "checked", False):
         return init
@@ -126,21 +138,21 @@ def checked_init(init: Callable) -> Callable:
     @wraps(init)
     def start(key, x):
         check_key(key)
-        check_example(x, f"init of {title_of(init)}")
-        return _pair(init(key, x), f"init of {title_of(init)}", "params")
+        check_example(x, f"init of {title}")
+        return _pair(init(key, x), f"init of {title}", "params")
 
     start.checked = True  # pyright: ignore
     return start
 
 
-def checked_apply(init: Callable, apply: Callable) -> Callable:
+def checked_apply(apply: Callable, title: str) -> Callable:
     """`apply`, which must return (y, state)."""
     if getattr(apply, "checked", False):
         return apply
 
     @wraps(apply)
     def forward(*args, **options):
-        return _pair(apply(*args, **options), f"apply of {title_of(init)}", "y")
+        return _pair(apply(*args, **options), f"apply of {title}", "y")
 
     forward.checked = True  # pyright: ignore
     return forward

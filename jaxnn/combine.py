@@ -29,8 +29,10 @@ from jaxnn.core import (
     signature,
     spec,
 )
+from jaxnn.printing import factory
 
 
+@factory
 def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
     """The same layer n times in a row, each with params of its own, as one scan over depth.
 
@@ -101,6 +103,7 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
     return layer_or_cell("repeat", init, carry, apply, child)
 
 
+@factory
 def ensemble(layer: Any, n: int) -> Net:
     """n members of one layer over the same input, as one vmap; members lead the output.
 
@@ -136,6 +139,7 @@ def ensemble(layer: Any, n: int) -> Net:
     return layer_or_cell("ensemble", init, carry, apply, child)
 
 
+@factory
 def remat(layer: Any, policy: Callable | None = None) -> Net:
     """The layer with its activations computed anew in the backward pass, to save memory.
 
@@ -162,6 +166,7 @@ def remat(layer: Any, policy: Callable | None = None) -> Net:
     return layer_or_cell("remat", child.init, partial(initial_carry, child), apply, child)
 
 
+@factory
 def with_dtype(layer: Any, dtype: Any) -> Net:
     """The layer computed in `dtype`: params and input are cast to it, the output is cast back.
 

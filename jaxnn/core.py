@@ -10,19 +10,20 @@ its place.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.export
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from jaxnn.checks import check_int as check_int
 from jaxnn.checks import checked_apply, checked_init, title_of
+from jaxnn.printing import call_text, text
 
 Tree = Any  # a pytree of arrays
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layer:
     """A pair of pure functions, hashed by identity so that `jax.jit(layer)` caches.
 
@@ -34,28 +35,33 @@ class Layer:
     couples: the name of the layer in it whose rows see each other in training, such as batch norm,
       or whose steps do, such as attention; "" for none. Where rows or steps are padding, such a
       layer is given (x, mask).
+    name, arguments: the function that made the layer and what it was given, as `repr` prints them.
     """
 
     init: Callable[..., tuple[Tree, Tree]]
     apply: Callable[..., tuple[Tree, Tree]]
     couples: str = ""
+    name: str = ""
+    arguments: tuple[tuple, dict[str, Any]] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "init", checked_init(self.init))
-        object.__setattr__(self, "apply", checked_apply(self.init, self.apply))
+        _check_pair(self)
+
+    def __repr__(self) -> str:
+        return call_text(self.name, self.arguments)
 
     def __call__(self, params: Tree, x: Tree, *, key: jax.Array | None = None, train: bool = False):
         """The output of a net without state; raises ValueError where state would be lost."""
         y, state = self.apply(params, (), x, key=key, train=check_train(train))
         if not is_stateless(state):
             raise ValueError(
-                f"{name(self)} returned state, which a call would lose: use "
+                f"{self.name} returned state, which a call would lose: use "
                 "net.apply(params, state, x), which returns (y, state)."
             )
         return y
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cell:
     """A layer that remembers along a sequence; it always takes a chunk [batch, time, ...].
 
@@ -67,23 +73,29 @@ class Cell:
     init: Callable[..., tuple[Tree, Tree]]
     carry: Callable[..., Tree]
     apply: Callable[..., tuple[tuple[Tree, Tree], Tree]]
+    name: str = ""
+    arguments: tuple[tuple, dict[str, Any]] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "init", checked_init(self.init))
-        object.__setattr__(self, "apply", checked_apply(self.init, self.apply))
+        _check_pair(self)
+
+    def __repr__(self) -> str:
+        return call_text(self.name, self.arguments)
 
     def __call__(self, *args: Any, **options: Any):
         """Raises TypeError: a cell is unrolled, or given its carry."""
         raise TypeError(
-            f"{name(self)} is a cell, which carries a memory along: call nn.unroll(cell)(params, "
+            f"{self.name} is a cell, which carries a memory along: call nn.unroll(cell)(params, "
             "x) for whole sequences, or cell.apply(params, state, (carry, x))."
         )
 
 
 if TYPE_CHECKING:
-    Net: TypeAlias = Any  # a checker cannot tell which it is
+
+    class Net(Layer, Cell):  # which of the two it is depends on the children
+        """A layer, or a cell if a child is one."""
 else:
-    Net = Layer | Cell  # a cell where a child remembers
+    Net = Layer | Cell
 
 
 def apply_either(layer: Layer | Cell, params, state, carry, x, *, key=None, train=False):
@@ -114,7 +126,9 @@ def lift(layer: Any) -> Net:
     if isinstance(layer, Layer | Cell):
         return layer
     if not callable(layer):
-        raise TypeError(f"{layer!r} is not a layer: give a Layer, a Cell or a function of arrays.")
+        raise TypeError(
+            f"{text(layer)} is not a layer: give a Layer, a Cell or a function of arrays."
+        )
     title = getattr(layer, "__name__", None) or getattr(
         getattr(layer, "func", layer), "__name__", type(layer).__name__
     )
@@ -136,29 +150,25 @@ def lift(layer: Any) -> Net:
                 )
         return x._replace(nodes=y) if graph else y, ()
 
-    return Layer(titled(title, init), apply)
+    return Layer(init, apply, name=title)
 
 
-def titled(title: str, function: Callable) -> Callable:
-    """The function under another name, for combinators that share one body."""
-    function.__qualname__ = f"{title}.<locals>.{function.__name__}"
-    return function
-
-
-def name(layer: Layer | Cell) -> str:
-    """The name of the factory that made the layer, read off its `init`."""
-    return title_of(layer.init)
+def _check_pair(net: Layer | Cell) -> None:
+    """Gives a net its name, and functions that check what they are given and what they return."""
+    object.__setattr__(net, "name", net.name or title_of(net.init))
+    object.__setattr__(net, "init", checked_init(net.init, net.name))
+    object.__setattr__(net, "apply", checked_apply(net.apply, net.name))
 
 
 # Layers in which the steps of a sequence see each other, and rows do not.
 ALONG_TIME = ("attention", "transformer_block", "transformer", "group_norm", "instance_norm")
 
 
-def takes_mask(title: str, net: Net) -> Net:
+def takes_mask(title: str, net: Layer | Cell) -> Net:
     """A net under its own name, which as a layer takes (x, mask) and gives back the pair."""
     if isinstance(net, Cell):
         return net
-    return Layer(titled(title, net.init), net.apply, title)
+    return Layer(net.init, net.apply, title, title)
 
 
 def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
@@ -175,10 +185,11 @@ def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net
         return y, state
 
     if any(isinstance(child, Cell) for child in children):
-        return Cell(titled(kind, start), carry, apply)
+        return Cell(start, carry, apply, kind)
     found = [each.couples for each in children if isinstance(each, Layer) and each.couples]
     # Rows first: what couples the steps of a sequence alone does not matter in `each_step`.
-    return Layer(titled(kind, start), forward, min(found, key=ALONG_TIME.__contains__, default=""))
+    couples = min(found, key=ALONG_TIME.__contains__, default="")
+    return Layer(start, forward, couples, kind)
 
 
 # State and keys
@@ -317,17 +328,6 @@ def unpack_params(params: Tree, x: Any, title: str, *names: str) -> list:
     return [cast(params[each], x.dtype) for each in names]
 
 
-def check_int(value: Any, what: str, least: int = 1) -> int:
-    """A whole number given to a factory; raises ValueError where it is none or too small."""
-    if jax.export.is_symbolic_dim(value):
-        return value  # pyright: ignore (a size that an exported program is told later)
-    whole = not isinstance(value, bool) and hasattr(value, "__index__")
-    if not whole or not least <= int(value) < 1 << 31:
-        most = "" if not whole or int(value) < least else " and below 2^31"
-        raise ValueError(f"{what} must be a whole number of at least {least}{most}, got {value!r}.")
-    return int(value)
-
-
 def check_same_spec(x: Tree, y: Tree, what: str) -> None:
     """Raises ValueError unless x and y agree in structure, shapes and dtypes: no broadcasting."""
     if jax.tree.structure(x) != jax.tree.structure(y) or any(
@@ -344,5 +344,5 @@ def error_scope(place: str, scope: str | None, layer: Layer | Cell, x: Tree) -> 
         with jax.named_scope(scope) if scope else nullcontext():
             yield
     except Exception as error:
-        error.add_note(f"in {place} ({name(layer)}), input {describe(x)}")
+        error.add_note(f"in {place} ({layer.name}), input {describe(x)}")
         raise

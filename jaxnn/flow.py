@@ -31,11 +31,11 @@ from jaxnn.core import (
     is_stateless,
     layer_or_cell,
     lift,
-    name,
     signature,
     spec,
     traced,
 )
+from jaxnn.printing import factory
 
 MARK = "jaxnn "  # names the outputs of children in a jaxpr, for `taps` and `summary`
 NESTED = (
@@ -44,6 +44,7 @@ NESTED = (
 )
 
 
+@factory
 def serial(*layers: Any, **named: Any) -> Net:
     """Layers one after the other: y = f_n(... f_2(f_1(x))).
 
@@ -70,6 +71,7 @@ def serial(*layers: Any, **named: Any) -> Net:
     return _flow("serial", chain, children)
 
 
+@factory
 def parallel(*layers: Any, **named: Any) -> Net:
     """Branches over one input: y = (f_1(x), ..., f_n(x)), or a dict under the given names.
 
@@ -90,6 +92,7 @@ def parallel(*layers: Any, **named: Any) -> Net:
     return _flow("parallel", branches, children)
 
 
+@factory
 def residual(body: Any, shortcut: Any = None) -> Net:
     """A layer around which its input flows: y = shortcut(x) + body(x), the identity by default.
 
@@ -142,6 +145,7 @@ def concatenate(branches: Any) -> jax.Array:
     return jnp.concatenate(values, axis=-1)
 
 
+@factory
 def wire(function: Callable, /, **children: Any) -> Net:
     """Data flow that is no chain, written once as a function of its children and the input.
 
@@ -283,7 +287,7 @@ def _flow(kind: str, function: Callable, children: Mapping) -> Net:
                 if (remembers or not is_stateless(after)) and get_opaque_trace_state() != level:
                     raise ValueError(NESTED)
                 states[child] = after
-                return _mark(name(layer), y)
+                return _mark(layer.name, y)
 
         y = function(call, x)
         return (_collapse(memories), y), _collapse(states)

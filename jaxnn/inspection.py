@@ -102,7 +102,7 @@ def summary_rows(net: Layer | Cell, x: Tree) -> list[LayerSummary]:
         return LayerSummary(path, kind, output, size(params, base), size(state, base), cost)
 
     lines = [row(path, kind, output) for path, (kind, output) in outputs.items()]
-    whole = row("", net.init.__qualname__.split(".")[0], describe(y))
+    whole = row("", net.name, describe(y))
     return [*lines, whole]
 
 
@@ -119,11 +119,11 @@ def summary(net: Layer | Cell, x: Tree) -> str:
 
     >>> import jax, jaxnn as nn
     >>> print(nn.summary(nn.mlp(8, 2), jax.ShapeDtypeStruct((4, 3), "float32")))
-    path   layer   output        params  state  multiply-adds
-    0      dense   float32[4,8]      32      0             96
-    1      relu    float32[4,8]       0      0              0
-    2      dense   float32[4,2]      18      0             64
-    total  serial  float32[4,2]      50      0            160
+    path   layer  output        params  state  multiply-adds
+    0      dense  float32[4,8]      32      0             96
+    1      relu   float32[4,8]       0      0              0
+    2      dense  float32[4,2]      18      0             64
+    total  mlp    float32[4,2]      50      0            160
     """
     head = ("path", "layer", "output", "params", "state", "multiply-adds")
     lines = [

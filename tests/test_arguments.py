@@ -26,12 +26,12 @@ WRONG = {
     ),
     "squash: x must be an array, got 1.0": lambda: nn.capsule.squash(1.0),
     "mse: missing a required argument: 'target'": lambda: nn.mse(X),
-    "bidirectional: forward must be a Cell, got Layer": lambda: nn.bidirectional(nn.dense(3)),
+    "bidirectional: forward must be a Cell, got dense(3)": lambda: nn.bidirectional(nn.dense(3)),
     "with_dtype: dtype must be a dtype, got 0.5": lambda: nn.with_dtype(nn.dense(2), 0.5),
     "freeze: optimizer must be a GradientTransformation, got 'adam'": (
         lambda: nn.freeze("adam", "0/*")
     ),
-    "start: key must be one of jax.random.key": (
+    "init_train: key must be one of jax.random.key": (
         lambda: nn.training.init_train(nn.dense(2), optax.sgd(0.1), 0, X)
     ),
     "multi_task: towers must be a mapping, got": lambda: nn.mixture.multi_task(nn.dense(2), 3, [1]),

@@ -99,11 +99,11 @@ def test_a_function_that_returns_a_layer_is_refused_when_it_runs(key):
 
 
 def test_names_are_those_of_the_factories():
-    assert core.name(nn.dense(2)) == "dense"
-    assert core.name(nn.mlp(2, 2)) == "serial"
-    assert core.name(nn.lift(jnp.tanh)) == "tanh"
-    assert core.name(nn.lift(functools.partial(jax.nn.gelu, approximate=False))) == "gelu"
-    assert core.name(decay()) == "decay"
+    assert nn.dense(2).name == "dense"
+    assert nn.mlp(2, 2).name == "mlp"
+    assert nn.lift(jnp.tanh).name == "tanh"
+    assert nn.lift(functools.partial(jax.nn.gelu, approximate=False)).name == "gelu"
+    assert decay().name == "decay"
 
 
 def test_describe_shows_dtypes_and_shapes():

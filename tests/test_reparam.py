@@ -147,7 +147,7 @@ def test_around_a_cell_it_is_a_cell(wrap, key):
     x = jnp.ones((8, 3, 4))
     params, state = net.init(key, x)
     assert isinstance(net, nn.Cell)
-    assert core.name(net) == wrap.__name__
+    assert net.name == wrap.__name__
     (_, y), _ = net.apply(params, state, (net.carry(params, x), x), train=True)
     assert y.shape == x.shape
 

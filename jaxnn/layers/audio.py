@@ -10,8 +10,10 @@ import numpy as np
 from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.convolution.window import plain
+from jaxnn.printing import factory
 
 
+@factory
 def log_mel(
     mels: int,
     rate: int,

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Layer
+from jaxnn.printing import factory
 
 
+@factory
 def dense(
     width: int,
     *,

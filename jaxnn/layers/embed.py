@@ -7,11 +7,13 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Cell, Layer
+from jaxnn.printing import factory
 
 UNIT_ROWS = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=1, out_axis=0)
 SMALL = jax.nn.initializers.normal(0.02)
 
 
+@factory
 def embedding(
     vocabulary: int, width: int, *, padding: int | None = None, w_init: Callable = UNIT_ROWS
 ) -> Layer:
@@ -87,6 +89,7 @@ def embedding(
     return Layer(init, apply)
 
 
+@factory
 def learned_positions(length: int, *, w_init: Callable = SMALL) -> Cell:
     """A learned vector for each position, added: y_t = x_t + w[p + t], where p steps came before.
 
@@ -135,6 +138,7 @@ def learned_positions(length: int, *, w_init: Callable = SMALL) -> Cell:
     return _positions("learned_positions", init, vectors)
 
 
+@factory
 def sinusoidal_positions(*, base: float = 10_000.0) -> Cell:
     """A wave for each pair of features, added: y_t = x_t + s(p + t), where p steps came before.
 

@@ -10,8 +10,10 @@ from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.dense import dense
 from jaxnn.layers.noise import dropout as dropped
+from jaxnn.printing import factory
 
 
+@factory
 def feed_forward(
     width: int,
     *,

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 
 from jaxnn import core, tree
 from jaxnn.checks import check_number
-from jaxnn.core import Net, Tree
+from jaxnn.core import Cell, Layer, Net, Tree
+from jaxnn.printing import factory
 
 BEGIN = jax.nn.initializers.zeros
 
 
+@factory
 def lora(
-    layer: Net,
+    layer: Layer | Cell,
     rank: int,
     *patterns: str,
     alpha: float | None = None,

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Layer
+from jaxnn.printing import factory
 
 
+@factory
 def dropout(rate: float, *, shared: Sequence[int] = ()) -> Layer:
     """Each value zero with probability `rate`, the others scaled up: y = x keep / (1 - rate).
 
@@ -43,6 +45,7 @@ def dropout(rate: float, *, shared: Sequence[int] = ()) -> Layer:
     return _dropped("dropout", rate, drawn)
 
 
+@factory
 def drop_path(rate: float) -> Layer:
     """Whole rows zero with probability `rate`, the others scaled up by 1 / (1 - rate).
 
@@ -71,6 +74,7 @@ def drop_path(rate: float) -> Layer:
     return _dropped("drop_path", rate, drawn)
 
 
+@factory
 def gaussian_noise(stddev: float) -> Layer:
     """Noise added: y = x + stddev n, with n standard normal.
 
@@ -91,6 +95,7 @@ def gaussian_noise(stddev: float) -> Layer:
     return _noisy("gaussian_noise", stddev > 0, lambda x, key: x + stddev * _normal(key, x))
 
 
+@factory
 def gaussian_dropout(rate: float) -> Layer:
     """Noise multiplied: y = x (1 + sqrt(rate / (1 - rate)) n), with n standard normal.
 
@@ -140,7 +145,7 @@ def _noisy(title: str, draws: bool, change: Callable, fits: Callable = jnp.shape
             change(x, core.require_key(key, title)) if core.check_train(train) and draws else x
         ), ()
 
-    return Layer(core.titled(title, init), apply)
+    return Layer(init, apply, name=title)
 
 
 def _normal(key: jax.Array, x: jax.Array) -> jax.Array:

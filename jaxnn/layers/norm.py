@@ -19,9 +19,11 @@ from jaxnn.layers.norm_parts import positive as _positive
 from jaxnn.layers.norm_parts import scaled as _scaled
 from jaxnn.layers.norm_parts import several as _several
 from jaxnn.layers.norm_parts import wide as _wide
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import broadcast_mask, split_mask, zero_masked
 
 
+@factory
 def batch_norm(
     *,
     momentum: float = 0.9,
@@ -137,6 +139,7 @@ def batch_norm(
     return Layer(init, apply, "batch_norm")
 
 
+@factory
 def layer_norm(
     *,
     axes: int = 1,
@@ -178,6 +181,7 @@ def layer_norm(
     return _norm("layer_norm", normalise, axes, scale, bias, scale_init, b_init)
 
 
+@factory
 def rms_norm(
     *,
     epsilon: float = 1e-6,
@@ -210,6 +214,7 @@ def rms_norm(
     return _norm("rms_norm", normalise, 1, scale, False, scale_init)
 
 
+@factory
 def group_norm(
     groups: int,
     *,
@@ -243,6 +248,7 @@ def group_norm(
     return _grouped("group_norm", groups, epsilon, scale, bias, scale_init, b_init)
 
 
+@factory
 def instance_norm(
     *,
     epsilon: float = 1e-5,
@@ -336,4 +342,4 @@ def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer
         # x alone is kept for the gradient: a scan over depth copies all that is kept.
         return jax.checkpoint(whole, prevent_cse=False)(params, x), ()
 
-    return Layer(core.titled(title, init), apply, title if along_time else "")
+    return Layer(init, apply, title if along_time else "", title)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Net, Tree
+from jaxnn.printing import factory
 from jaxnn.tree import path_of
 
 WARM_UP = 15  # steps of the power iteration in init, as many as PyTorch takes
@@ -23,6 +24,7 @@ def named_w(path: str) -> bool:
     return path.split("/")[-1] == "w"
 
 
+@factory
 def spectral_norm(layer: Any, *, steps: int = 1, where: Callable[[str], bool] = named_w) -> Net:
     """The layer with every weight divided by its largest singular value: w / sigma.
 
@@ -82,6 +84,7 @@ def spectral_norm(layer: Any, *, steps: int = 1, where: Callable[[str], bool] = 
     return core.layer_or_cell(title, init, carry, apply, child)
 
 
+@factory
 def weight_norm(layer: Any, *, where: Callable[[str], bool] = named_w) -> Net:
     """The layer with length and direction of its weights learned apart: w = g v / |v|.
 

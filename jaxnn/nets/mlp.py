@@ -7,8 +7,10 @@ import jax
 from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers.dense import dense
+from jaxnn.printing import factory
 
 
+@factory
 def mlp(
     *widths: int,
     activation: Callable = jax.nn.relu,

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import title_of
 from jaxnn.core import Cell, Layer, Net, Tree
 from jaxnn.flow import concatenate, serial, wire
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import broadcast_mask, normalize_mask, split_mask, zero_masked
 
 
@@ -24,6 +26,8 @@ def recurrent(
     step: Callable,
     project: Callable | None = None,
     fused: Callable | None = None,
+    *,
+    name: str = "",
 ) -> Cell:
     """A cell from the function of one step: (memory_t, y_t) = step(params, memory_{t-1}, x_t).
 
@@ -39,6 +43,7 @@ def recurrent(
         [batch, ...] and for x [time, batch, ...] alike.
       fused: (params) -> a function (memory, x_t) -> (memory, y_t), which does both at once, for the
         CPU; what it makes of params is made once, before the first step.
+      name: of the cell, in errors; by default that of the function around `init`.
 
     Raises:
       TypeError, ValueError: for a mask that is not bool [batch, time], and for a carry of another
@@ -83,10 +88,10 @@ def recurrent(
             memory, y = jax.lax.platform_dependent(*args, cpu=inline, default=hoisted)
         return memory, _swap(y)
 
-    return chunkwise(init, carry, run)
+    return chunkwise(init, carry, run, name=name)
 
 
-def chunkwise(init: Callable, carry: Callable, run: Callable) -> Cell:
+def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "") -> Cell:
     """A cell from the function of a whole chunk: (memory, y) = run(params, memory, x, mask).
 
     What a cell owes to pairs (x, mask) is done here, but for what only `run` can do: it must give
@@ -96,6 +101,7 @@ def chunkwise(init: Callable, carry: Callable, run: Callable) -> Cell:
       init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without mask.
       carry: (params, x) -> the memory before the first step.
       run: (params, memory, x, mask) -> (memory, y), with mask bool [batch, time] or None.
+      name: of the cell, in errors; by default that of the function around `init`.
 
     Raises:
       TypeError, ValueError: for a mask that is not bool [batch, time], and for a carry of another
@@ -109,7 +115,7 @@ def chunkwise(init: Callable, carry: Callable, run: Callable) -> Cell:
     >>> nn.unroll(cell)((), jax.numpy.ones((1, 4, 1))).ravel().tolist()
     [1.0, 2.0, 3.0, 4.0]
     """
-    title = init.__qualname__.split(".<locals>")[0]
+    title = name or title_of(init)
 
     def start(key, x):
         return init(key, split_mask(x)[0])
@@ -129,9 +135,10 @@ def chunkwise(init: Callable, carry: Callable, run: Callable) -> Cell:
         memory, y = run(params, memory, x, mask)
         return (memory, y if mask is None else (zero_masked(y, mask), mask)), ()
 
-    return Cell(core.titled(title, start), memory_of, apply)
+    return Cell(start, memory_of, apply, title)
 
 
+@factory
 def unroll(
     cell: Cell, *, reverse: bool = False, last: bool = False, return_carry: bool = False
 ) -> Layer:
@@ -188,6 +195,7 @@ def unroll(
     return Layer(init, apply)
 
 
+@factory
 def bidirectional(
     forward: Cell, backward: Cell | None = None, *, merge: Callable = concatenate
 ) -> Cell:
@@ -224,11 +232,10 @@ def bidirectional(
         mask = split_mask(x)[1]
         return y if mask is None else (y, mask)
 
-    cell = wire(both, forward=forward, backward=backward)
-    core.titled("bidirectional", cell.init)
-    return cell
+    return wire(both, forward=forward, backward=backward)
 
 
+@factory
 def stack(*layers: Any, **named: Any) -> Net:
     """`serial` for sequences with a mask: cells take (x, mask), layers between them x alone.
 
@@ -303,7 +310,7 @@ def _timewise(layer: Any) -> Net:
     child = core.lift(layer)
     if isinstance(child, Cell):
         return child
-    if core.name(child) == "unroll":
+    if child.name == "unroll":
         raise TypeError("stack takes cells, not unrolled ones: unroll the stack instead.")
 
     def init(key, x):
@@ -312,9 +319,9 @@ def _timewise(layer: Any) -> Net:
     def apply(params, state, x, *, key=None, train=False):
         x, mask = split_mask(x)
         if mask is not None and child.couples:
-            if child.couples != core.name(child):
+            if child.couples != child.name:
                 raise TypeError(
-                    f"stack: {core.name(child)} holds a {child.couples}, which must see the mask: "
+                    f"stack: {child.name} holds a {child.couples}, which must see the mask: "
                     "give its layers to stack one by one."
                 )
             y, state = child.apply(params, state, (x, mask), key=key, train=train)
@@ -322,4 +329,4 @@ def _timewise(layer: Any) -> Net:
         y, state = child.apply(params, state, x, key=key, train=train)
         return (y if mask is None else (y, mask)), state
 
-    return Layer(core.titled(core.name(child), init), apply)
+    return Layer(init, apply, name=child.name)

@@ -12,8 +12,10 @@ from jaxnn.layers.attention import kv_cache, masks, projections
 from jaxnn.layers.attention.dot_product import attend, check_implementation
 from jaxnn.layers.attention.masks import KeyPositions, MaskConfig
 from jaxnn.layers.noise import dropout as dropped
+from jaxnn.printing import factory
 
 
+@factory
 def attention(
     heads: int,
     *,
@@ -143,6 +145,7 @@ def attention(
     return Cell(init, carry, chunk)
 
 
+@factory
 def cross_attention(
     heads: int,
     *,

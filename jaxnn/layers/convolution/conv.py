@@ -9,8 +9,10 @@ from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.convolution import window
 from jaxnn.layers.convolution.convolve import convolve, convolve_transpose
+from jaxnn.printing import factory
 
 
+@factory
 def conv(
     width: int,
     kernel_size: window.Sizes,
@@ -72,6 +74,7 @@ def conv(
     return _layer("conv", shape, forward, bias, w_init, b_init)
 
 
+@factory
 def depthwise_conv(
     kernel_size: window.Sizes,
     *,
@@ -115,6 +118,7 @@ def depthwise_conv(
     return _layer(title, shape, forward, bias, w_init, b_init)
 
 
+@factory
 def conv_transpose(
     width: int,
     kernel_size: window.Sizes,
@@ -205,7 +209,7 @@ def _layer(title, shape, forward, bias, w_init, b_init) -> Layer:
         y = forward(x, w)
         return y + b[0].reshape((1,) * (y.ndim - 1) + (-1,)) if b else y, ()
 
-    return Layer(core.titled(title, init), apply)
+    return Layer(init, apply, name=title)
 
 
 def _grouped(title: str, width: Any, groups: Any) -> tuple[int, int]:

@@ -17,10 +17,12 @@ from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.convolution import window
 from jaxnn.layers.convolution.window import Window, padded, plain, taps
+from jaxnn.printing import factory
 
 LISTED = 8  # the longest side of a window whose places are written out one by one
 
 
+@factory
 def max_pool(
     size: window.Sizes,
     *,
@@ -62,6 +64,7 @@ def max_pool(
     return plain("max_pool", apply)
 
 
+@factory
 def avg_pool(
     size: window.Sizes,
     *,
@@ -98,6 +101,7 @@ def avg_pool(
     return plain("avg_pool", apply)
 
 
+@factory
 def global_max_pool(*, keepdims: bool = False) -> Layer:
     """The largest value of each channel over all of space; of several, the first gets the gradient.
 
@@ -116,6 +120,7 @@ def global_max_pool(*, keepdims: bool = False) -> Layer:
     return _global("global_max_pool", largest, keepdims)
 
 
+@factory
 def global_avg_pool(*, keepdims: bool = False) -> Layer:
     """The mean of each channel over all of space.
 
@@ -134,6 +139,7 @@ def global_avg_pool(*, keepdims: bool = False) -> Layer:
     return _global("global_avg_pool", jnp.mean, keepdims)
 
 
+@factory
 def adaptive_max_pool(size: window.Sizes) -> Layer:
     """The largest value in each of `size` windows, whatever the input's size.
 
@@ -161,6 +167,7 @@ def adaptive_max_pool(size: window.Sizes) -> Layer:
     return _adaptive("adaptive_max_pool", size, largest, over)
 
 
+@factory
 def adaptive_avg_pool(size: window.Sizes) -> Layer:
     """The mean of each of `size` windows, whatever the input's size; windows as in the maximum.
 

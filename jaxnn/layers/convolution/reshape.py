@@ -10,8 +10,10 @@ from jaxnn import core
 from jaxnn.checks import check_choice
 from jaxnn.core import Layer
 from jaxnn.layers.convolution import window
+from jaxnn.printing import factory
 
 
+@factory
 def upsample(scale: window.Sizes, method: str = "nearest") -> Layer:
     """An input made larger along its spatial axes, by a whole number for each.
 
@@ -55,6 +57,7 @@ def _between(x, times: int, axis: int):
     return jnp.where(share == 0, a, a * (1 - share) + b * share)
 
 
+@factory
 def pixel_shuffle(scale: window.Sizes) -> Layer:
     """Channels laid out as pixels: y[i s + a, j s + b, c] = x[i, j, (c s + a) s + b].
 
@@ -89,6 +92,7 @@ def pixel_shuffle(scale: window.Sizes) -> Layer:
     return window.plain("pixel_shuffle", apply)
 
 
+@factory
 def flatten() -> Layer:
     """All axes but the first as one: x [batch, ...] gives y [batch, features].
 

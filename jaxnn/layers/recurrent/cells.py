@@ -14,11 +14,13 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Cell
+from jaxnn.printing import factory
 from jaxnn.sequences.unroll import recurrent
 
 orthogonal = jax.nn.initializers.orthogonal()
 
 
+@factory
 def elman(
     width: int,
     *,
@@ -63,6 +65,7 @@ def elman(
     )
 
 
+@factory
 def gru(
     width: int,
     *,
@@ -143,6 +146,7 @@ def gru(
     )
 
 
+@factory
 def mgu(
     width: int,
     *,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxnn import core
 from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import affine, check_chunk, gates, matmul
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import zero_masked
 from jaxnn.sequences.unroll import chunkwise
 
@@ -62,6 +63,7 @@ def _at_once(a, b, h):
     return jax.lax.associative_scan(join, (a, b), axis=1)[1]
 
 
+@factory
 def min_gru(
     width: int,
     *,
@@ -96,6 +98,7 @@ def min_gru(
     return _minimal("min_gru", width, 2, coefficients, w_init, b_init)
 
 
+@factory
 def min_lstm(
     width: int,
     *,
@@ -132,6 +135,7 @@ def min_lstm(
     return _minimal("min_lstm", width, 3, coefficients, w_init, b_init)
 
 
+@factory
 def lru(
     width: int,
     states: int | None = None,
@@ -231,7 +235,7 @@ def _minimal(title, width, size, coefficients, w_init, b_init) -> Cell:
         return _end(h, seen), seen.astype(x.dtype)
 
     project = affine(title, size * width, "w", "b")
-    return chunkwise(core.titled(title, init), carry, run)
+    return chunkwise(init, carry, run, name=title)
 
 
 def _end(h: jax.Array, seen: jax.Array) -> jax.Array:

@@ -17,9 +17,11 @@ from jaxnn.layers.recurrent.cells import (
     orthogonal,
     zeros,
 )
+from jaxnn.printing import factory
 from jaxnn.sequences.unroll import recurrent
 
 
+@factory
 def lstm(
     width: int,
     *,
@@ -114,6 +116,7 @@ def lstm(
     return recurrent(init, carry, step, project, fused)
 
 
+@factory
 def conv_lstm(
     width: int,
     kernel_size: int | Sequence[int],

@@ -18,11 +18,13 @@ from jaxnn.layers.convolution.conv import conv, conv_transpose
 from jaxnn.layers.convolution.reshape import flatten
 from jaxnn.layers.dense import dense
 from jaxnn.layers.norm import batch_norm
+from jaxnn.printing import factory
 
 HE = jax.nn.initializers.he_normal()  # unlike the paper's 0.02, it does not lean on the norms
 UNIT = jax.nn.initializers.normal(1.0)
 
 
+@factory
 def dcgan_generator(
     size: int | Sequence[int],
     channels: int = 1,
@@ -89,6 +91,7 @@ def dcgan_generator(
     return serial(*layers, conv_transpose(channels, 4, stride=2), output)
 
 
+@factory
 def dcgan_features(
     *, width: int = 64, depth: int = 2, norm: Callable[[], Layer] | None = None
 ) -> Layer:
@@ -124,6 +127,7 @@ def dcgan_features(
     return serial(*layers, flatten())
 
 
+@factory
 def dcgan_discriminator(
     *, width: int = 64, depth: int = 2, norm: Callable[[], Layer] | None = None
 ) -> Layer:
@@ -147,6 +151,7 @@ def dcgan_discriminator(
     return serial(dcgan_features(width=width, depth=depth, norm=norm), dense(1))
 
 
+@factory
 def class_conditional(net: Any, classes: int, *, width: int | None = None) -> Layer:
     """A net that is told a class: (x, labels) -> net([x, c(labels)]), c beside the features of x.
 
@@ -185,6 +190,7 @@ def class_conditional(net: Any, classes: int, *, width: int | None = None) -> La
     return wire(flow, embed=embed, net=net)
 
 
+@factory
 def projection_discriminator(features: Any, classes: int) -> Layer:
     """A discriminator that is told a class: how well the features agree with a vector of the class.
 

@@ -21,8 +21,10 @@ from jaxnn.layers.convolution.reshape import flatten
 from jaxnn.layers.dense import dense
 from jaxnn.losses import mse
 from jaxnn.nets.mlp import mlp
+from jaxnn.printing import factory
 
 
+@factory
 def plain_autoencoder(encoder: Any, decoder: Any) -> Layer:
     """An encoder and a decoder in a row, whose output has the shape of its input.
 

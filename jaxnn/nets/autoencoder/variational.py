@@ -18,6 +18,7 @@ from jaxnn import core
 from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Layer
 from jaxnn.flow import wire
+from jaxnn.printing import factory
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -39,6 +40,7 @@ class Latent(NamedTuple):
 export.register_namedtuple_serialization(Latent, serialized_name="jaxnn.autoencoder.Latent")
 
 
+@factory
 def variational(encoder: Any, decoder: Any) -> Layer:
     """An encoder, a draw and a decoder: (x, noise) to a `Latent`.
 

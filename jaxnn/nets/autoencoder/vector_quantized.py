@@ -13,6 +13,7 @@ from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.distance import nearest
 from jaxnn.losses import mse
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import broadcast_mask, split_mask, zero_masked
 
 
@@ -35,6 +36,7 @@ class Quantized(NamedTuple):
 export.register_namedtuple_serialization(Quantized, serialized_name="jaxnn.autoencoder.Quantized")
 
 
+@factory
 def vector_quantizer(
     codes: int,
     *,
@@ -147,6 +149,7 @@ def _followed(
     return {"codebook": moved, "counts": counts}
 
 
+@factory
 def vector_quantized(encoder: Any, quantizer: Any, decoder: Any) -> Layer:
     """An encoder, a quantizer and a decoder: x to (output, `Quantized`).
 

@@ -11,6 +11,7 @@ from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.nets.capsule.vector import capsule_lengths, checked, present
 from jaxnn.nets.mlp import mlp
+from jaxnn.printing import factory
 
 
 def mask_capsules(x: Any) -> jax.Array:
@@ -35,6 +36,7 @@ def mask_capsules(x: Any) -> jax.Array:
     return x * present(lengths, labels, "mask_capsules")[..., None]
 
 
+@factory
 def capsule_decoder(shape: tuple[int, ...], widths: tuple[int, ...] = (512, 1024)) -> Layer:
     """Pictures drawn from one capsule of each row: y = sigmoid(mlp(mask_capsules(x))).
 

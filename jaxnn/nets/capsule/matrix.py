@@ -21,6 +21,7 @@ from jaxnn.flow import serial
 from jaxnn.layers.convolution import window
 from jaxnn.layers.convolution.conv import conv
 from jaxnn.nets.capsule.vector import present
+from jaxnn.printing import factory
 
 POSE = (4, 4)
 NORMAL = jax.nn.initializers.normal(0.5)
@@ -33,6 +34,7 @@ def inverse_temperature(iteration: int) -> float:
     return 0.01 * (1 - 0.95 ** (iteration + 1))
 
 
+@factory
 def primary_matrix_capsules(types: int) -> Layer:
     """The first matrix capsules: poses and activations as linear maps of each place's features.
 
@@ -68,6 +70,7 @@ def primary_matrix_capsules(types: int) -> Layer:
     return serial(conv(types * (math.prod(POSE) + 1), 1), split)
 
 
+@factory
 def matrix_capsules(
     types: int,
     kernel_size: window.Sizes | None = None,
@@ -214,6 +217,7 @@ def route_by_em(
     return mean, jax.nn.sigmoid(logit), r
 
 
+@factory
 def matrix_capsnet(
     classes: int,
     *,

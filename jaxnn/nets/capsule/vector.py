@@ -22,6 +22,7 @@ from jaxnn.flow import serial
 from jaxnn.layers.convolution import window
 from jaxnn.layers.convolution.conv import conv
 from jaxnn.layers.distance import root
+from jaxnn.printing import factory
 
 SMALL = jax.nn.initializers.normal(0.1)  # as in the authors' program
 
@@ -64,6 +65,7 @@ def _length(x: jax.Array) -> jax.Array:
     return most[..., 0] * root(jnp.sum(jnp.square(x / most), axis=-1))
 
 
+@factory
 def primary_capsules(
     types: int,
     dimension: int,
@@ -104,6 +106,7 @@ def primary_capsules(
     return serial(features, grouped)
 
 
+@factory
 def capsules(
     n: int,
     dimension: int,
@@ -225,6 +228,7 @@ def route_by_agreement(
     return gather(c, votes), c
 
 
+@factory
 def capsnet(
     classes: int,
     *,

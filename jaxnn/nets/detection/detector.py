@@ -19,6 +19,7 @@ from jaxnn.flow import serial, wire
 from jaxnn.layers.convolution.conv import conv
 from jaxnn.layers.norm import batch_norm
 from jaxnn.nets.detection.boxes import Objects, generalized_iou, non_maximum_suppression
+from jaxnn.printing import factory
 
 RARE = 0.01  # the belief in an object at every place before training
 SPREAD = 0.1  # the deviation of an object's heat, in sides of its box
@@ -39,6 +40,7 @@ class Prediction(NamedTuple):
 export.register_namedtuple_serialization(Prediction, serialized_name="jaxnn.detection.Prediction")
 
 
+@factory
 def detector(
     classes: int, backbone: Any, *, width: int = 64, norm: Callable[[], Layer] = batch_norm
 ) -> Layer:

@@ -12,8 +12,10 @@ from jaxnn.layers.noise import dropout as dropped
 from jaxnn.layers.segment import segment_sum, take
 from jaxnn.nets.graph.conv import GLOROT, biased
 from jaxnn.nets.graph.data import Graph, checked
+from jaxnn.printing import factory
 
 
+@factory
 def gat(
     width: int,
     heads: int = 1,
@@ -80,6 +82,7 @@ def gat(
     return Layer(init, apply)
 
 
+@factory
 def gatv2(
     width: int,
     heads: int = 1,

@@ -24,11 +24,13 @@ from jaxnn.flow import wire
 from jaxnn.layers.dense import dense
 from jaxnn.layers.segment import segment_max, segment_mean, segment_sum, take
 from jaxnn.nets.graph.data import Graph, checked
+from jaxnn.printing import factory
 
 GLOROT = jax.nn.initializers.glorot_uniform()
 AGGREGATES: dict[str, Callable] = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
 
 
+@factory
 def gcn(
     width: int,
     *,
@@ -87,6 +89,7 @@ def gcn(
     return Layer(init, apply)
 
 
+@factory
 def sage(
     width: int, *, aggregate: str = "mean", normalize: bool = False, w_init: Callable = GLOROT
 ) -> Layer:
@@ -132,9 +135,10 @@ def sage(
         return x._replace(nodes=y)
 
     own, told = dense(width, w_init=w_init), dense(width, bias=False, w_init=w_init)
-    return named("sage", wire(flow, own=own, told=told))
+    return wire(flow, own=own, told=told)
 
 
+@factory
 def gin(body: Any, *, epsilon: float = 0.0, learned: bool = True) -> Layer:
     """Graph isomorphism: as good at telling graphs apart as the Weisfeiler-Lehman test.
 
@@ -167,9 +171,10 @@ def gin(body: Any, *, epsilon: float = 0.0, learned: bool = True) -> Layer:
         return x._replace(nodes=f.body(own + told))
 
     scale = {"epsilon": _one_plus(epsilon)} if learned else {}
-    return named("gin", wire(flow, **scale, body=body))
+    return wire(flow, **scale, body=body)
 
 
+@factory
 def nodewise(layer: Any) -> Layer:
     """A layer of arrays over the nodes of a Graph: what stands between graph layers.
 
@@ -186,6 +191,7 @@ def nodewise(layer: Any) -> Layer:
     return _over("nodewise", "nodes", layer)
 
 
+@factory
 def node_output() -> Layer:
     """The features of the nodes [n, features] of a Graph: the end of a net that tells of nodes.
 
@@ -208,6 +214,7 @@ def node_output() -> Layer:
     return Layer(init, apply)
 
 
+@factory
 def edgewise(layer: Any) -> Layer:
     """A layer of arrays over the edges of a Graph; params and state are the layer's own.
 
@@ -273,10 +280,4 @@ def _over(title: str, field: str, layer: Any) -> Layer:
             )
         return x._replace(**{field: y}), state
 
-    return Layer(core.titled(title, init), apply)
-
-
-def named(title: str, layer: Layer) -> Layer:
-    """A composed layer under its own name in errors."""
-    core.titled(title, layer.init)
-    return layer
+    return Layer(init, apply, name=title)

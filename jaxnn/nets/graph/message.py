@@ -18,10 +18,12 @@ from jaxnn.core import (
 from jaxnn.flow import concatenate, wire
 from jaxnn.layers.dense import dense
 from jaxnn.layers.segment import segment_sum, take
-from jaxnn.nets.graph.conv import GLOROT, aggregator, named
+from jaxnn.nets.graph.conv import GLOROT, aggregator
 from jaxnn.nets.graph.data import Graph, checked, held, node_graphs
+from jaxnn.printing import factory
 
 
+@factory
 def message_passing(
     message: Any, update: Any, *, aggregate: str = "sum", keep: bool = False
 ) -> Layer:
@@ -60,9 +62,10 @@ def message_passing(
         y = f.update(concatenate((x.nodes, told)))
         return x._replace(nodes=y, edges=m if keep else x.edges)
 
-    return named("message_passing", wire(flow, message=message, update=update))
+    return wire(flow, message=message, update=update)
 
 
+@factory
 def edge_conditioned(
     width: int, body: Any = None, *, aggregate: str = "sum", w_init: Callable = GLOROT
 ) -> Layer:
@@ -123,11 +126,10 @@ def edge_conditioned(
 
     children = {} if body is None else {"body": body}
     own = dense(width, w_init=w_init)
-    return named(
-        "edge_conditioned", wire(flow, **children, matrix=_matrices(width, w_init), own=own)
-    )
+    return wire(flow, **children, matrix=_matrices(width, w_init), own=own)
 
 
+@factory
 def virtual_node(layer: Any, update: Any) -> Layer:
     """A node without a place, in each graph, that hears all others and speaks to them.
 
@@ -170,7 +172,7 @@ def virtual_node(layer: Any, update: Any) -> Layer:
         heard = v + segment_sum(x.nodes, belongs, graphs)
         return y._replace(globals=f.update(heard))
 
-    return named("virtual_node", wire(flow, layer=layer, update=update))
+    return wire(flow, layer=layer, update=update)
 
 
 # Pieces

@@ -13,8 +13,10 @@ from jaxnn.layers.recurrent.lstm import lstm
 from jaxnn.layers.segment import segment_softmax, segment_sum, take
 from jaxnn.nets.graph.conv import GLOROT, aggregator
 from jaxnn.nets.graph.data import Graph, checked, edge_mask, node_graphs
+from jaxnn.printing import factory
 
 
+@factory
 def readout(*aggregates: str) -> Layer:
     """Each graph as one row: its nodes on the whole, y_g = aggregate over nodes i of g of x_i.
 
@@ -50,6 +52,7 @@ def readout(*aggregates: str) -> Layer:
     return Layer(init, apply)
 
 
+@factory
 def set2set(steps: int = 3) -> Layer:
     """A read-out that looks at the nodes several times, and asks something else each time.
 
@@ -101,6 +104,7 @@ def set2set(steps: int = 3) -> Layer:
     return Layer(init, apply)
 
 
+@factory
 def top_k_pool(ratio: float = 0.5, *, w_init: Callable = GLOROT) -> Layer:
     """The nodes of each graph that score best, with the edges between them.
 

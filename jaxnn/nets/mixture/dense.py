@@ -17,6 +17,7 @@ from jaxnn.combine import ensemble
 from jaxnn.flow import wire
 from jaxnn.layers.dense import dense
 from jaxnn.losses import mean_over_rows
+from jaxnn.printing import factory
 
 
 class Mixture(NamedTuple):
@@ -35,6 +36,7 @@ class Mixture(NamedTuple):
 export.register_namedtuple_serialization(Mixture, serialized_name="jaxnn.mixture.Mixture")
 
 
+@factory
 def mixture_of_experts(expert: Any, *branches: int, gate: Callable[[int], Any] = dense) -> core.Net:
     """A mixture of experts, flat or as a tree: x to a `Mixture`.
 
@@ -178,6 +180,7 @@ class Tasks(NamedTuple):
 export.register_namedtuple_serialization(Tasks, serialized_name="jaxnn.mixture.Tasks")
 
 
+@factory
 def multi_task(
     expert: Any, n: int, towers: Mapping[str, Any], *, gate: Callable[[int], Any] = dense
 ) -> core.Net:

@@ -7,8 +7,10 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxnn import core
 from jaxnn.core import Layer
+from jaxnn.printing import factory
 
 
+@factory
 def expert_parallel(layer: Layer, mesh: Mesh, axis_name: str) -> Layer:
     """A sparse mixture over the devices of a mesh axis, as a layer of whole arrays.
 
@@ -61,4 +63,4 @@ def expert_parallel(layer: Layer, mesh: Mesh, axis_name: str) -> Layer:
         )
         return run(params, state, x)
 
-    return Layer(core.titled("expert_parallel", lambda key, x: layer.init(key, x)), apply)
+    return Layer(layer.init, apply, name="expert_parallel")

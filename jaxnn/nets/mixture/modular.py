@@ -20,6 +20,7 @@ from jaxnn import core, tree
 from jaxnn.combine import ensemble
 from jaxnn.core import Cell, Layer, Tree
 from jaxnn.flow import wire
+from jaxnn.printing import factory
 
 MODULES = ("modules/*", "experts/*", "*/modules/*", "*/experts/*")
 
@@ -74,6 +75,7 @@ def feature_parts(n: int) -> Callable:
     return parts
 
 
+@factory
 def vmap_modules(layer: Any, n: int) -> Layer:
     """n members of one layer, each over its own input, as one vmap: y_i = f(params_i, x_i).
 
@@ -116,6 +118,7 @@ def vmap_modules(layer: Any, n: int) -> Layer:
     return Layer(init, apply)
 
 
+@factory
 def modular(
     module: Any, n: int, combine: Any = average, *, parts: Callable | None = None
 ) -> core.Net:

@@ -30,11 +30,13 @@ from jaxnn.nets.mixture.routing import (
     scatter,
     top_k_route,
 )
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import split_mask, zero_masked
 
 FORMS = ("auto", "blocks", "ragged")
 
 
+@factory
 def sparse_mixture(
     width: int,
     n: int,

@@ -17,6 +17,7 @@ from jaxnn.core import Layer
 from jaxnn.flow import serial
 from jaxnn.layers.dense import dense
 from jaxnn.layers.distance import squared_distances
+from jaxnn.printing import factory
 
 METRICS = ("net", "centre", "full")
 
@@ -65,6 +66,7 @@ def thin_plate_kernel(u: jax.Array) -> jax.Array:
     return jnp.where(inside, u * jnp.log(jnp.where(inside, u, jnp.ones_like(u))) / 2, 0)
 
 
+@factory
 def rbf_layer(
     centres: int,
     *,
@@ -175,6 +177,7 @@ def _through(x: jax.Array, centres: jax.Array, metric: jax.Array) -> jax.Array:
     return u.reshape(*x.shape[:-1], len(centres))
 
 
+@factory
 def rbf_net(
     centres: int,
     outputs: int,

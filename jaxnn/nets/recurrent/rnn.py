@@ -25,6 +25,7 @@ from jaxnn.layers.embed import embedding
 from jaxnn.layers.noise import dropout as dropped
 from jaxnn.layers.norm import layer_norm
 from jaxnn.layers.recurrent.linear import lru
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import normalize_mask, pool_steps, split_mask
 from jaxnn.sequences.unroll import bidirectional as both_ways
 from jaxnn.sequences.unroll import stack, unroll
@@ -32,6 +33,7 @@ from jaxnn.sequences.unroll import stack, unroll
 POOLS = "last", "mean", "max"
 
 
+@factory
 def rnn(
     cell: Any,
     width: int,
@@ -68,7 +70,7 @@ def rnn(
     (4, 6, 16)
     """
     if not callable(cell) or isinstance(cell, Cell):
-        what = f"a cell, {core.name(cell)}" if isinstance(cell, Cell) else repr(cell)
+        what = f"a cell, {cell.name}" if isinstance(cell, Cell) else repr(cell)
         raise TypeError(
             f"rnn takes a factory of cells, such as nn.gru, got {what}: rnn(nn.gru, 32)."
         )
@@ -81,6 +83,7 @@ def rnn(
     return stack(*layers)
 
 
+@factory
 def linear_rnn(
     width: int,
     depth: int = 1,
@@ -124,6 +127,7 @@ def linear_rnn(
     return stack(dense(width), repeat(residual(layer), depth))
 
 
+@factory
 def rnn_tagger(body: Any, outputs: int, *, dropout: float = 0.0) -> Net:
     """An output for each step: y_t = h_t w + b, where h are the outputs of a body.
 
@@ -144,6 +148,7 @@ def rnn_tagger(body: Any, outputs: int, *, dropout: float = 0.0) -> Net:
     return stack(body=_body(body, "rnn_tagger"), dropout=dropped(dropout), head=dense(outputs))
 
 
+@factory
 def rnn_classifier(body: Any, outputs: int, *, pool: str = "last", dropout: float = 0.0) -> Layer:
     """An output for each sequence: y = pool_t(h_t) w + b, where h are the outputs of a body.
 
@@ -180,6 +185,7 @@ def rnn_classifier(body: Any, outputs: int, *, pool: str = "last", dropout: floa
     return wire(flow, body=reader, dropout=dropped(dropout), head=dense(outputs))
 
 
+@factory
 def rnn_language_model(
     body: Any, vocabulary: int, width: int, *, tied: bool = True, dropout: float = 0.0
 ) -> Net:
@@ -224,6 +230,7 @@ def rnn_language_model(
     return wire(flow, **parts) if tied else wire(flow, **parts, head=dense(vocabulary))
 
 
+@factory
 def attention_decoder(
     body: Any, vocabulary: int, width: int, *, heads: int = 1, dropout: float = 0.0
 ) -> Net:
@@ -284,6 +291,7 @@ def attention_decoder(
     )
 
 
+@factory
 def seq2seq(encoder: Layer, decoder: Cell) -> Layer:
     """A sequence from another: y = decoder(target, encoder(source)), with teacher forcing.
 

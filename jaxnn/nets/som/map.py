@@ -22,6 +22,7 @@ from jaxnn.nets.som.grid import (
     grid_distances,
 )
 from jaxnn.nets.som.matching import DISTANCES, best_matching_units
+from jaxnn.printing import factory
 
 
 class Sums(NamedTuple):
@@ -34,6 +35,7 @@ class Sums(NamedTuple):
     counts: Any
 
 
+@factory
 def self_organizing_map(
     grid: Any,
     steps: int,

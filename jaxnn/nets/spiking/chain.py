@@ -12,8 +12,10 @@ from jaxnn.layers.dense import dense
 from jaxnn.nets.spiking.membrane import leaky_integrator
 from jaxnn.nets.spiking.nets import flat_steps, time_distributed
 from jaxnn.nets.spiking.neurons import SPIKE, lif, synaptic_lif
+from jaxnn.printing import factory
 
 
+@factory
 def spiking_chain(*parts: Any, spike: Callable = SPIKE) -> Net:
     """Layers and neurons in a row, of parts of `jaxnn.interop.nir`; params are as of `serial`.
 

@@ -9,6 +9,7 @@ from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Cell
 from jaxnn.nets.spiking.membrane import check_chunk, resting_carry
 from jaxnn.nets.spiking.surrogate import arctan
+from jaxnn.printing import factory
 from jaxnn.sequences.unroll import recurrent
 
 PEAK = 30.0  # mV, where it spikes
@@ -16,6 +17,7 @@ CUT = 35.0  # mV, which its membrane does not pass
 WIDE = arctan(0.1)  # of v, which moves by tens of mV
 
 
+@factory
 def izhikevich(
     a: float = 0.02,
     b: float = 0.2,

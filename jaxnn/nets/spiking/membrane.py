@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from jaxnn import core
 from jaxnn.checks import check_choice, check_number
 from jaxnn.core import Cell
+from jaxnn.printing import factory
 from jaxnn.sequences.unroll import recurrent
 
 
+@factory
 def leaky_integrator(decay: float = 0.9, *, learn: Collection[str] = ()) -> Cell:
     """A read-out that does not spike: u_t = decay u_{t-1} + x_t, y_t = u_t.
 

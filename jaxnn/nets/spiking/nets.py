@@ -22,6 +22,7 @@ from jaxnn.layers.convolution.conv import conv
 from jaxnn.layers.dense import dense
 from jaxnn.nets.spiking.membrane import leaky_integrator
 from jaxnn.nets.spiking.neurons import lif
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import split_mask, zero_masked
 
 
@@ -39,6 +40,7 @@ class Spiking(NamedTuple):
 export.register_namedtuple_serialization(Spiking, serialized_name="jaxnn.spiking.Spiking")
 
 
+@factory
 def spiking_net(*stages: Any, head: Any) -> Net:
     """Stages that spike, one after the other, and a head that reads the last: a `Spiking`.
 
@@ -78,6 +80,7 @@ def spiking_net(*stages: Any, head: Any) -> Net:
     return wire(flow, **named, head=head)
 
 
+@factory
 def spiking_mlp(
     *widths: int,
     steps: int | None = None,
@@ -119,6 +122,7 @@ def spiking_mlp(
     return spiking_net(*(serial(*stage) for stage in stages), head=head)
 
 
+@factory
 def spiking_cnn(
     classes: int,
     *widths: int,
@@ -167,6 +171,7 @@ def spiking_cnn(
     return spiking_net(*stages, head=head)
 
 
+@factory
 def time_distributed(layer: Any) -> Layer:
     """A layer run on every step of a sequence: [batch, time, ...] goes in as [batch * time, ...].
 
@@ -204,6 +209,7 @@ def time_distributed(layer: Any) -> Layer:
     return Layer(init, apply, couples)
 
 
+@factory
 def repeat_in_time(steps: int) -> Layer:
     """The same input at every step: x [batch, ...] to y [batch, steps, ...], y_t = x.
 
@@ -214,7 +220,7 @@ def repeat_in_time(steps: int) -> Layer:
     >>> nn.spiking.repeat_in_time(5)((), jax.numpy.ones((4, 3))).shape
     (4, 5, 3)
     """
-    steps = core.check_int(steps, "hold: steps")
+    steps = core.check_int(steps, "repeat_in_time: steps")
 
     def held(x):
         # As a scan it has a gradient that adds up step by step, with time first as neurons have it:
@@ -222,9 +228,10 @@ def repeat_in_time(steps: int) -> Layer:
         _, y = jax.lax.scan(lambda x, _: (x, x), x, length=steps)
         return jnp.swapaxes(y, 0, 1)
 
-    return core.lift(core.titled("hold", held))
+    return core.lift(held)
 
 
+@factory
 def row_blocks(layer: Any, rows: int) -> Layer:
     """A layer run on so many rows at a time, and once more in the backward pass.
 
@@ -258,7 +265,7 @@ def row_blocks(layer: Any, rows: int) -> Layer:
     def init(key, x):
         params, state = child.init(key, x)
         if not core.is_stateless(state):
-            raise ValueError(f"row_blocks takes a layer without state, {core.name(child)} has one.")
+            raise ValueError(f"row_blocks takes a layer without state, {child.name} has one.")
         return params, ()
 
     def apply(params, state, x, *, key=None, train=False):
@@ -316,7 +323,7 @@ def _factories(title: str, neuron: Any, readout: Any, w_init: Any) -> None:
         if isinstance(given, Layer | Cell):
             raise TypeError(
                 f"{title}: {what} must be a function that makes neurons, such as nn.spiking.lif "
-                f"without parentheses or partial(nn.spiking.lif, 0.8), got a {core.name(given)} "
+                f"without parentheses or partial(nn.spiking.lif, 0.8), got a {given.name} "
                 "that is made."
             )
         check_function(given, f"{title}: {what}")

@@ -21,12 +21,14 @@ from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import orthogonal
 from jaxnn.nets.spiking.membrane import check_chunk, constants_of, resting_carry
 from jaxnn.nets.spiking.surrogate import arctan
+from jaxnn.printing import factory
 from jaxnn.sequences.unroll import recurrent
 
 RESETS = "subtract", "zero", "delayed", "none"
 SPIKE = arctan()
 
 
+@factory
 def lif(
     decay: float = 0.9,
     threshold: float = 1.0,
@@ -86,6 +88,7 @@ def lif(
     return _fires("lif", constants, reset, refractory, learn, feedback, membrane, spike, v_init)
 
 
+@factory
 def adaptive_lif(
     decay: float = 0.9,
     threshold: float = 1.0,
@@ -133,6 +136,7 @@ def adaptive_lif(
     return _fires("adaptive_lif", constants, *options)
 
 
+@factory
 def synaptic_lif(
     decay: float = 0.9,
     threshold: float = 1.0,
@@ -228,4 +232,4 @@ def _fires(title, constants, reset, refractory, learn, feedback, membrane, spike
             after["membrane"] = u - by * fired
         return after, {"spikes": s, "membrane": u} if membrane else s
 
-    return recurrent(core.titled(title, init), carry, step)
+    return recurrent(init, carry, step, name=title)

@@ -9,10 +9,12 @@ from jaxnn import core
 from jaxnn.checks import check_choice, check_function, check_number
 from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import check_chunk, matmul
+from jaxnn.printing import factory
 
 EVEN = jax.nn.initializers.uniform(1.0)
 
 
+@factory
 def stdp(
     width: int,
     decay: float = 0.9,

@@ -18,17 +18,19 @@ import jax
 from jaxnn import core
 from jaxnn.combine import remat as remated
 from jaxnn.combine import repeat
-from jaxnn.core import Net
+from jaxnn.core import Cell, Layer, Net
 from jaxnn.flow import add, wire
 from jaxnn.layers.attention.attention import attention, cross_attention
 from jaxnn.layers.attention.masks import paired
 from jaxnn.layers.feed_forward import feed_forward
 from jaxnn.layers.noise import dropout as dropped
 from jaxnn.layers.norm import layer_norm
+from jaxnn.printing import factory
 
 SMALL = jax.nn.initializers.normal(0.02)
 
 
+@factory
 def transformer_block(
     heads: int,
     mlp_width: int,
@@ -120,6 +122,7 @@ def transformer_block(
     return net if cross else core.takes_mask("transformer_block", net)
 
 
+@factory
 def transformer(
     depth: int,
     heads: int,
@@ -208,7 +211,7 @@ def transformer(
 
 
 def blocks_of(
-    block: Net, depth: int, norm: Callable, pre_norm: bool, remat: bool, unroll: int
+    block: Layer | Cell, depth: int, norm: Callable, pre_norm: bool, remat: bool, unroll: int
 ) -> dict[str, Net]:
     """The children of a transformer, for `through`."""
     blocks = repeat(remated(block) if remat else block, depth, unroll=unroll)
@@ -273,5 +276,5 @@ def with_dropout(layer: Any, rate: float, *, before: bool = False) -> Net:
         return (memory, y if before else changed(y, thin)), state
 
     return core.layer_or_cell(
-        core.name(layer), layer.init, partial(core.initial_carry, layer), apply, layer
+        layer.name, layer.init, partial(core.initial_carry, layer), apply, layer
     )

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 
 from jaxnn import core
-from jaxnn.core import Layer, Net
+from jaxnn.core import Cell, Layer, Net
 from jaxnn.flow import wire
 from jaxnn.layers.attention.masks import paired
 from jaxnn.layers.embed import embedding
@@ -177,13 +177,13 @@ def encoder_decoder(
     )
 
 
-def _part(net: Net, *names: str) -> Net:
+def _part(net: Layer | Cell, *names: str) -> Net:
     """A net that takes what is its own of the params of a larger one."""
 
     def own(params):
         missing = [each for each in names if each not in params]
         if missing:
-            raise ValueError(f"{core.name(net)} misses the params {missing}: take those of net.")
+            raise ValueError(f"{net.name} misses the params {missing}: take those of net.")
         return {each: params[each] for each in names}
 
     def carry(params, x):

@@ -31,6 +31,7 @@ from jaxnn.nets.transformer.block import (
     uncouple,
     with_dropout,
 )
+from jaxnn.printing import factory
 from jaxnn.sequences.masks import normalize_mask, split_mask, zero_masked
 from jaxnn.sequences.unroll import chunkwise, unroll
 
@@ -38,6 +39,7 @@ BERT_NORM = partial(layer_norm, epsilon=1e-12)
 EXACT_GELU = partial(jax.nn.gelu, approximate=False)
 
 
+@factory
 def language_model(
     vocabulary: int,
     width: int,
@@ -138,6 +140,7 @@ def language_model(
     return wire(flow, **children)
 
 
+@factory
 def text_encoder(
     vocabulary: int,
     width: int,

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxnn import core
 from jaxnn.combine import repeat
-from jaxnn.core import Layer, Net
+from jaxnn.core import Cell, Layer, Net
 from jaxnn.flow import concatenate, residual, serial, wire
 from jaxnn.layers.convolution.conv import conv, conv_transpose, depthwise_conv
 from jaxnn.layers.convolution.pool import avg_pool, global_avg_pool, max_pool
@@ -21,12 +21,14 @@ from jaxnn.layers.convolution.reshape import flatten
 from jaxnn.layers.dense import dense
 from jaxnn.layers.noise import drop_path
 from jaxnn.layers.norm import batch_norm, layer_norm
+from jaxnn.printing import factory
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3),
           152: (3, 8, 36, 3)}  # fmt: skip
 HE = jax.nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
 
 
+@factory
 def lenet(
     classes: int,
     *,
@@ -65,6 +67,7 @@ def lenet(
     )
 
 
+@factory
 def resnet(
     classes: int | None,
     depth: int | Sequence[int] = 18,
@@ -154,6 +157,7 @@ def stage(first: Any, equal: Any, n: int, repeated: bool) -> Net:
     return serial(first, *[equal] * (n - 1))
 
 
+@factory
 def convnext(
     classes: int | None,
     *,
@@ -239,6 +243,7 @@ def layer_scale(start: float = 1e-6) -> Layer:
     return Layer(init, apply)
 
 
+@factory
 def unet(
     width: int,
     *,
@@ -309,6 +314,6 @@ def _normed(width: int, kernel_size: int, stride: int = 1) -> tuple[Layer, Layer
     return conv(width, kernel_size, stride=stride, **options), batch_norm()
 
 
-def _added(body: Net, width: int, stride: int, project: bool) -> Layer:
+def _added(body: Layer | Cell, width: int, stride: int, project: bool) -> Layer:
     shortcut = serial(*_normed(width, 1, stride)) if project else None
     return serial(residual(body, shortcut), jax.nn.relu)

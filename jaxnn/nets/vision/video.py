@@ -13,8 +13,10 @@ from jaxnn.layers.convolution.pool import global_avg_pool
 from jaxnn.layers.dense import dense
 from jaxnn.layers.norm import batch_norm
 from jaxnn.nets.vision.cnn import DEPTHS, HE
+from jaxnn.printing import factory
 
 
+@factory
 def video_resnet(
     classes: int | None,
     depth: int | Sequence[int] = 18,
@@ -89,6 +91,7 @@ def video_resnet(
     return serial(**parts)
 
 
+@factory
 def video_block(channels: int, width: int, *, stride: int = 1, factored: bool = False) -> Layer:
     """A residual block over space and time.
 
