@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import backends, chart, networks, timing, ways
+from benchmarks import backends, chart, mlp_variants, networks, timing
 from jaxnn.training import planning
 
-CASE = ways.Case((4, 8, 8, 2), 8, 24)  # five steps cross an epoch
+CASE = mlp_variants.Case((4, 8, 8, 2), 8, 24)  # five steps cross an epoch
 
 
 def test_all_are_listed_with_their_question(capsys):
@@ -21,7 +21,7 @@ def test_all_are_listed_with_their_question(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(command.listing())
     assert "timing" not in command.listing()
-    assert lines[0].endswith("on every backend and, for a dense network, in every way?")
+    assert lines[0].endswith("on every backend and, for an MLP, in every variant?")
 
 
 def test_unknown_name_suggests_the_nearest(capsys):
@@ -29,7 +29,7 @@ def test_unknown_name_suggests_the_nearest(capsys):
     assert capsys.readouterr().err == "no benchmark is called 'bakends': try 'backends'.\n"
 
 
-@pytest.mark.parametrize("module", [timing, ways])
+@pytest.mark.parametrize("module", [timing, mlp_variants])
 def test_docstrings(module):
     tried = doctest.testmod(module)
     assert tried.attempted
@@ -38,11 +38,11 @@ def test_docstrings(module):
 
 @pytest.mark.parametrize("case", [CASE, backends.SMALL, backends.LARGE])
 def test_flops_are_those_of_the_matmuls_in_the_gradient(case):
-    _, train = ways.begin(case)
-    x, y = (leaf[: case.batch] for leaf in ways.data(case))
+    _, train = mlp_variants.begin(case)
+    x, y = (leaf[: case.batch] for leaf in mlp_variants.data(case))
 
     def loss(params):
-        outputs = ways.network(case, jnp.float32)(params, x)
+        outputs = mlp_variants.network(case, jnp.float32)(params, x)
         return jnp.mean(jnp.square(outputs - y))
 
     jaxpr = jax.make_jaxpr(jax.value_and_grad(loss))(train.params)
@@ -53,12 +53,15 @@ def test_flops_are_those_of_the_matmuls_in_the_gradient(case):
             outer, inner = eqn.outvars[0].aval, eqn.invars[0].aval
             shared = [inner.shape[axis] for axis in summed]  # pyright: ignore
             counted += 2 * np.prod(outer.shape) * np.prod(shared)  # pyright: ignore
-    assert ways.flops(case) == counted
+    assert mlp_variants.flops(case) == counted
 
 
 def test_bfloat16_agrees_where_a_quick_run_leaves_it_out():
-    makes = {"JAX without jit": ways.without_jit, "jitted step": ways.step_by_step}
-    runs = {(way, "bfloat16"): make(CASE, jnp.bfloat16) for way, make in makes.items()}
+    variants = {
+        "JAX without jit": mlp_variants.without_jit,
+        "jitted step": mlp_variants.step_by_step,
+    }
+    runs = {(name, "bfloat16"): make(CASE, jnp.bfloat16) for name, make in variants.items()}
     backends.agree(CASE, runs)
 
 
@@ -77,17 +80,20 @@ def diverges(params, start):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("wrong", [forgets_biases, updates_twice, diverges])
 def test_a_wrong_step_is_caught(wrong, dtype):
-    right, start = ways.scan_by_hand(CASE, backends.DTYPES[dtype]), ways.begin(CASE)[1].params
+    right, start = (
+        mlp_variants.scan_by_hand(CASE, backends.DTYPES[dtype]),
+        mlp_variants.begin(CASE)[1].params,
+    )
 
     def run(steps, shuffle):
-        return wrong(right(steps, shuffle), ways.layers(start))
+        return wrong(right(steps, shuffle), mlp_variants.dense_params(start))
 
     with pytest.raises(ValueError, match=r"'mine' in \w+ disagrees with NumPy in float64"):
         backends.agree(CASE, {("mine", dtype): run})
 
 
 def test_one_step_more_is_caught():
-    right = ways.fit(CASE, jnp.float32)
+    right = mlp_variants.fit(CASE, jnp.float32)
     with pytest.raises(ValueError, match="disagrees"):
         backends.agree(CASE, {("mine", "float32"): lambda steps, _: right(steps + 1, False)})
 
@@ -99,8 +105,12 @@ def test_rounds_are_interleaved_and_every_other_runs_backwards():
     assert {name: len(each) for name, each in taken.items()} == {"a": 3, "b": 3, "c": 3}
 
 
-def test_the_roof_is_the_size_that_is_fastest():
-    assert timing.roof({10: [2.0, 1.0, 1.0], 20: [4.0, 8.0, 4.0]}) == [4000.0, 2000.0, 4000.0]
+def test_the_matmul_rate_is_that_of_the_fastest_size():
+    assert timing.matmul_rates({10: [2.0, 1.0, 1.0], 20: [4.0, 8.0, 4.0]}) == [
+        4000.0,
+        2000.0,
+        4000.0,
+    ]
 
 
 def test_what_is_compiled_is_never_said_to_run(monkeypatch):
@@ -108,11 +118,14 @@ def test_what_is_compiled_is_never_said_to_run(monkeypatch):
     monkeypatch.setattr(planning, "available", lambda: {"cuda": None, "tpu": "pip install it"})
     monkeypatch.setattr(planning, "compile_for", lambda *_: plan)
     monkeypatch.setattr(backends, "begin", lambda _: ())
-    told = {name: backends.absent(name, quick=False) for name in ("gpu", "tpu")}
+    absent = {name: backends.absent(name, quick=False) for name in ("gpu", "tpu")}
     report = {"jax": "", "machine": "", "matmul_gflops": {}, "rows": [], "quick": False}
-    lines = backends.text({**report, "absent": told, "checks": []})
+    lines = backends.text({**report, "absent": absent, "checks": []})
     assert lines.count("compiled, not run") == len(backends.STEPS) + len(networks.NETWORKS)
-    assert "gpu: absent here; pip install -e '.[cuda]' in a checkout of jaxnn brings it." in lines
+    assert (
+        "gpu: not available here; to install it: pip install -e '.[cuda]' in a checkout of jaxnn"
+        in lines
+    )
     assert "To compile for it without one: pip install it" in lines
 
 
@@ -126,15 +139,15 @@ def test_a_quick_run_writes_report_and_chart(tmp_path, capsys):
     assert command.main(["backends", "--quick", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "backends" / "report.json").read_text())
     assert report["quick"]
-    assert {row["way"] for row in report["rows"]} == set(backends.WAYS)
+    assert {row["variant"] for row in report["rows"]} == set(backends.VARIANTS)
     assert {row["dtype"] for row in report["rows"]} == set(backends.DTYPES)
     assert all(row["low_ms"] <= row["median_ms"] <= row["high_ms"] for row in report["rows"])
     assert {name for each in report["checks"] for name in each} == {
         "metric",
         "value",
-        "bar",
+        "threshold",
         "higher_is_better",
     }
-    assert [each["bar"] for each in report["checks"]] == [0.06, 1.15, 0.6, 0.15]
+    assert [each["threshold"] for each in report["checks"]] == [0.06, 1.15, 0.6, 0.15]
     assert (tmp_path / "backends" / "backends.png").read_bytes().startswith(b"\x89PNG")
     assert "GFLOP/s" in capsys.readouterr().out

@@ -3,6 +3,7 @@ import json
 import numpy as np
 
 from benchmarks import card
+from benchmarks.peers import cases
 
 
 def test_a_case_that_fails_is_named_and_the_next_one_goes_on(monkeypatch, capsys):
@@ -12,8 +13,8 @@ def test_a_case_that_fails_is_named_and_the_next_one_goes_on(monkeypatch, capsys
     def sound():
         return lambda: np.array([2.5, 1.0]), lambda value: value, {"parameters": 7}
 
-    cases = {("b", "tf32"): sound, ("a", "bfloat16"): broken, ("c", "float32"): sound}
-    monkeypatch.setattr(card, "FRAMEWORKS", {"jaxnn": lambda quick: cases})
+    makes = {("b", "tf32"): sound, ("a", "bfloat16"): broken, ("c", "float32"): sound}
+    monkeypatch.setattr(card, "cases", lambda framework, quick: makes)
     assert card.main(["jaxnn", "--seconds", "0.01", "--dtypes", "bfloat16", "tf32"]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["error"] == "ValueError: it does not fit"
@@ -22,6 +23,6 @@ def test_a_case_that_fails_is_named_and_the_next_one_goes_on(monkeypatch, capsys
 
 
 def test_a_quick_case_is_run_and_timed(capsys):
-    assert card.main(["jaxnn", "--quick", "--seconds", "0.01", "--only", card.COPY]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["case"], told["dtype"], told["value"]) == (card.COPY, "float32", 2.0)
+    assert card.main(["jaxnn", "--quick", "--seconds", "0.01", "--only", cases.CARD_COPY]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["case"], row["dtype"], row["value"]) == (cases.CARD_COPY, "float32", 2.0)
