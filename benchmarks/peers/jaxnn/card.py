@@ -43,7 +43,7 @@ def stepped(dtype: str, net: Any, loss: Callable, x: Any, y: Any, optimizer: Any
 
 
 def gpt(dtype: str, quick: bool, **options: Any):
-    net = nn.language_model(
+    net = nn.gpt2(
         *(cases.CARD_VOCABULARY, cases.CARD_WIDTH),
         *(2 if quick else cases.CARD_DEPTH, cases.CARD_HEADS),
         length=cases.CARD_LENGTH,

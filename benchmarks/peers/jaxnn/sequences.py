@@ -16,7 +16,7 @@ CONTEXT = 1024
 
 def model(capacity: int | None = None):
     """The GPT of 4 layers."""
-    return nn.language_model(
+    return nn.gpt2(
         *(cases.VOCABULARY, 128, 4, 4),
         length=CONTEXT,
         tied=False,
