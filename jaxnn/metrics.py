@@ -24,8 +24,10 @@ import numpy as np
 
 from jaxnn.checks import check_choice, check_labels
 from jaxnn.core import check_int, describe
-from jaxnn.nets.detection.boxes import Objects, join_objects
-from jaxnn.nets.detection.boxes import mean_average_precision as average_precision_of
+from jaxnn.nets.detection.average_precision import (
+    mean_average_precision as average_precision_of,
+)
+from jaxnn.nets.detection.objects import Objects, join_objects
 
 # fmt: off
 __all__ = [
