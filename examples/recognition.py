@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 
 import jaxnn as nn
 from examples import Check, Options, Result, data
-from jaxnn.nets.vision.cnn import basic_block
+from jaxnn.nets.vision.resnet import basic_block
 
 SMOOTHING, RATE, DECAY = 0.1, 6e-3, 0.05  # share of the label; peak of the learning rate; weights'
 EDGE, SHIFT = 0.15, 2.0  # the most by which an affine map differs from the identity, and pixels
