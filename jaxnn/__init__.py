@@ -140,17 +140,14 @@ from jaxnn.nets.recurrent.rnn import (
     rnn_tagger,
     seq2seq,
 )
-from jaxnn.nets.transformer.block import (
-    transformer,
-    transformer_block,
-)
+from jaxnn.nets.transformer.block import depth_scaled_init, transformer, transformer_block
 from jaxnn.nets.transformer.encoder_decoder import (
     EncoderDecoder,
     encoder_decoder,
+    seq2seq_transformer,
 )
-from jaxnn.nets.transformer.pretrained import (
-    net_arguments,
-)
+from jaxnn.nets.transformer.pretrained import net_arguments
+from jaxnn.nets.transformer.ready import bert, gpt2, llama
 from jaxnn.nets.transformer.text import (
     language_model,
     text_encoder,
@@ -205,19 +202,20 @@ __version__ = "0.1.0"
 __all__ = [
     "Beams", "Cell", "EncoderDecoder", "Generated", "Layer", "accuracy", "adaptive_avg_pool",
     "adaptive_max_pool", "add", "alibi_slopes", "attention", "attention_decoder", "augmentation",
-    "autoencoder", "avg_pool", "batch_norm", "beam_search", "bidirectional", "capsule", "cast",
-    "chunkwise", "concatenate", "conv", "conv_lstm", "conv_transpose", "convnext", "count_params",
-    "cross_attention", "ctc", "decayed", "dense", "depthwise_conv", "detection", "drop_path",
-    "dropout", "elman", "embedding", "encoder_decoder", "ensemble", "feed_forward", "flatten",
-    "freeze", "gan", "gaussian_dropout", "gaussian_noise", "generate", "global_avg_pool",
-    "global_max_pool", "graph", "group_norm", "gru", "identity", "ignore_label", "init_neuron",
-    "instance_norm", "interop", "label_params", "language_model", "layer_norm",
-    "learned_positions", "lenet", "length_mask", "lift", "linear_rnn", "linear_scan", "log_mel",
-    "lora", "lru", "lstm", "mask_params", "max_pool", "mel_filters", "merge_lora", "metrics",
-    "mgu", "min_gru", "min_lstm", "mixture", "mlp", "mse", "nbytes", "net_arguments", "neuron",
-    "parallel", "pixel_shuffle", "pool_steps", "rbf", "recurrent", "remat", "repeat", "residual",
-    "resnet", "rms_norm", "rnn", "rnn_classifier", "rnn_language_model", "rnn_tagger", "rotary",
-    "segment_max", "segment_mean", "segment_softmax", "segment_sum", "seq2seq", "serial",
+    "autoencoder", "avg_pool", "batch_norm", "beam_search", "bert", "bidirectional", "capsule",
+    "cast", "chunkwise", "concatenate", "conv", "conv_lstm", "conv_transpose", "convnext",
+    "count_params", "cross_attention", "ctc", "decayed", "dense", "depth_scaled_init",
+    "depthwise_conv", "detection", "drop_path", "dropout", "elman", "embedding",
+    "encoder_decoder", "ensemble", "feed_forward", "flatten", "freeze", "gan", "gaussian_dropout",
+    "gaussian_noise", "generate", "global_avg_pool", "global_max_pool", "gpt2", "graph",
+    "group_norm", "gru", "identity", "ignore_label", "init_neuron", "instance_norm", "interop",
+    "label_params", "language_model", "layer_norm", "learned_positions", "lenet", "length_mask",
+    "lift", "linear_rnn", "linear_scan", "llama", "log_mel", "lora", "lru", "lstm", "mask_params",
+    "max_pool", "mel_filters", "merge_lora", "metrics", "mgu", "min_gru", "min_lstm", "mixture",
+    "mlp", "mse", "nbytes", "net_arguments", "neuron", "parallel", "pixel_shuffle", "pool_steps",
+    "rbf", "recurrent", "remat", "repeat", "residual", "resnet", "rms_norm", "rnn",
+    "rnn_classifier", "rnn_language_model", "rnn_tagger", "rotary", "segment_max", "segment_mean",
+    "segment_softmax", "segment_sum", "seq2seq", "seq2seq_transformer", "serial",
     "sinusoidal_positions", "som", "spec_augment", "spectral_norm", "spiking",
     "squared_distances", "stack", "summary", "summary_rows", "taps", "text_encoder", "training",
     "transformer", "transformer_block", "unet", "unroll", "upsample", "video_block",

@@ -1,6 +1,7 @@
-"""Combinators: JAX's scan, vmap and checkpoint lifted onto layers and cells, and their dtype.
+"""Combinators: JAX's scan, vmap and checkpoint for layers and cells, and computation in a dtype.
 
-Each takes a layer, a cell or a plain function, and is a `Layer`, or a `Cell` where its child is.
+Each takes a layer, a cell or a plain function, and returns a `Layer`, or a `Cell` if its child is a
+cell.
 """
 
 from collections.abc import Callable
@@ -34,19 +35,24 @@ from jaxnn.printing import factory
 
 @factory
 def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
-    """The same layer n times in a row, each with params of its own, as one scan over depth.
+    """A layer n times in a row, each time with its own params, as one scan over depth.
 
     Params and state gain a leading axis of length n; compile time does not grow with n. A cell
-    carries a tuple of n, and a chunk of one step goes from one to the next without the scan, which
-    would copy all params and all carries at every step.
+    carries a tuple of n memories, and a chunk of one step passes from one to the next without the
+    scan, which would copy all params and carries at each step.
 
     Args:
-      unroll: how many of the n each turn of the scan writes out. With all of them there is no scan
-        and nothing is stacked for the gradient: a transformer's step took 0.9 of the time on a
-        CPU, and compile time grows with n.
+      layer: a layer, cell or function whose output has the shape and dtype of its input.
+      n: the number of repetitions.
+      unroll: the number of repetitions that each iteration of the scan writes out. If it is n,
+        there is no scan and nothing is stacked for the gradient, but compile time grows with n
+        (`python -m benchmarks depth` compares the two).
+
+    Returns:
+      A layer (or a cell) from x to y of the same shape and dtype.
 
     Raises:
-      ValueError: where n < 1 or unroll < 1, or where the output differs from the input in shape or
+      ValueError: if n or unroll is less than 1, or the output differs from the input in shape or
         dtype.
 
     >>> import jax, jaxnn as nn
@@ -105,10 +111,18 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
 
 @factory
 def ensemble(layer: Any, n: int) -> Net:
-    """n members of one layer over the same input, as one vmap; members lead the output.
+    """n members of one layer over the same input, as one vmap.
+
+    Args:
+      layer: a layer, cell or function.
+      n: the number of members, each with its own params.
+
+    Returns:
+      A layer (or a cell) from x to the outputs of all members, stacked along a leading axis of
+      length n; params and state have the same leading axis.
 
     Raises:
-      ValueError: where n < 1.
+      ValueError: if n is less than 1.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.ensemble(nn.dense(2), 5)
@@ -141,10 +155,14 @@ def ensemble(layer: Any, n: int) -> Net:
 
 @factory
 def remat(layer: Any, policy: Callable | None = None) -> Net:
-    """The layer with its activations computed anew in the backward pass, to save memory.
+    """The layer with its activations recomputed in the backward pass, which saves memory.
 
     Args:
+      layer: a layer, cell or function.
       policy: one of `jax.checkpoint_policies`, which says what is kept; nothing by default.
+
+    Returns:
+      A layer (or a cell) with the same params, state and output.
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.remat(nn.serial(nn.dense(8), jax.numpy.tanh)), jax.numpy.ones((4, 3))
@@ -168,10 +186,21 @@ def remat(layer: Any, policy: Callable | None = None) -> Net:
 
 @factory
 def with_dtype(layer: Any, dtype: Any) -> Net:
-    """The layer computed in `dtype`: params and input are cast to it, the output is cast back.
+    """The layer computed in another dtype: params and input are cast to it, and the output is cast
+    back.
 
-    Params and state keep their own dtype; the carry has `dtype`. An input without floats (tokens)
-    gives an output of float32.
+    Params and state keep their own dtype; the carry of a cell has `dtype`.
+
+    Args:
+      layer: a layer, cell or function.
+      dtype: such as `jax.numpy.bfloat16`.
+
+    Returns:
+      A layer (or a cell) whose output has the dtype of the input, or float32 if the input has no
+      floating leaves (tokens).
+
+    Raises:
+      TypeError: if dtype is not a dtype.
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.with_dtype(nn.dense(8), jax.numpy.bfloat16), jax.numpy.ones((4, 3))
@@ -196,12 +225,12 @@ def with_dtype(layer: Any, dtype: Any) -> Net:
 
 
 def _members(child: Layer | Cell, n: int, key, x):
-    """Params and state of n members, stacked; member i has the i-th branch of the key."""
+    """Params and state of n members, stacked; member i is initialized with branch i of the key."""
     return jax.vmap(lambda i: child.init(fold_in(key, i), x))(jnp.arange(n))
 
 
 def _apart(tree: Tree, n: int) -> tuple:
-    """n trees of a tree with a leading axis of n."""
+    """n trees from a tree with a leading axis of length n."""
     return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(n))
 
 

@@ -1,59 +1,42 @@
-"""Flows: how data runs through children.
+"""Flows: how data passes through children.
 
 `wire` is the general one: the flow is a function that calls its children. `serial`, `parallel` and
-`residual` are flows written once. Each takes layers, cells or plain functions, and is a `Layer`, or
-a `Cell` where a child remembers.
+`residual` are common flows. Each takes layers, cells or plain functions, and returns a `Layer`, or
+a `Cell` if a child is a cell.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
-from jax.core import Tracer
-from jax.extend.core import get_opaque_trace_state
 
 from jaxnn.core import (
-    Cell,
-    Layer,
     Net,
     Tree,
-    apply_either,
     check_same_spec,
-    check_train,
-    describe,
-    error_scope,
-    fold_in,
-    initial_carry,
-    is_stateless,
-    layer_or_cell,
     lift,
-    signature,
-    spec,
-    traced,
 )
+from jaxnn.flow_engine import branch_values, children_of, make_flow, pack
 from jaxnn.printing import factory
-
-MARK = "jaxnn "  # names the outputs of children in a jaxpr, for `taps` and `summary`
-NESTED = (
-    "a child with state or carry may not be called inside a scan, cond or vmap, which would lose "
-    "what it learns: use nn.repeat, nn.ensemble or nn.unroll."
-)
 
 
 @factory
 def serial(*layers: Any, **named: Any) -> Net:
-    """Layers one after the other: y = f_n(... f_2(f_1(x))).
+    """Layers one after another: y = f_n(... f_2(f_1(x))).
 
     Args:
-      *layers: layers, cells or functions; params are then a tuple.
-      **named: the same under names, `serial(encoder=..., head=...)`; params are then a dict.
+      layers: layers, cells or functions; params are then a tuple.
+      named: the same by name, `serial(encoder=..., head=...)`; params are then a dict.
+
+    Returns:
+      A layer from the input of the first child to the output of the last, or a cell if a child is
+      one.
 
     Raises:
-      ValueError: for nothing, or for both forms at once.
+      ValueError: if there are no layers, or some with and some without a name.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.serial(nn.dense(8), jax.nn.relu, nn.dense(1))
@@ -61,22 +44,29 @@ def serial(*layers: Any, **named: Any) -> Net:
     >>> net(params, jax.numpy.ones((4, 3))).shape
     (4, 1)
     """
-    children = _children("serial", layers, named)
+    children = children_of("serial", layers, named)
 
     def chain(call, x):
         for child in children:
             x = call(child, x)
         return x
 
-    return _flow("serial", chain, children)
+    return make_flow("serial", chain, children)
 
 
 @factory
 def parallel(*layers: Any, **named: Any) -> Net:
-    """Branches over one input: y = (f_1(x), ..., f_n(x)), or a dict under the given names.
+    """Branches over one input: y = (f_1(x), ..., f_n(x)), or a dict by the given names.
+
+    Args:
+      layers: layers, cells or functions; params and y are then tuples.
+      named: the same by name; params and y are then dicts.
+
+    Returns:
+      A layer from x to the outputs of all branches, or a cell if a branch is one.
 
     Raises:
-      ValueError: for nothing, or for both forms at once.
+      ValueError: if there are no branches, or some with and some without a name.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.serial(nn.parallel(nn.dense(8), nn.dense(2)), nn.concatenate)
@@ -84,20 +74,27 @@ def parallel(*layers: Any, **named: Any) -> Net:
     >>> net(params, jax.numpy.ones((4, 3))).shape
     (4, 10)
     """
-    children = _children("parallel", layers, named)
+    children = children_of("parallel", layers, named)
 
     def branches(call, x):
-        return _pack({child: call(child, x) for child in children})
+        return pack({child: call(child, x) for child in children})
 
-    return _flow("parallel", branches, children)
+    return make_flow("parallel", branches, children)
 
 
 @factory
 def residual(body: Any, shortcut: Any = None) -> Net:
-    """A layer around which its input flows: y = shortcut(x) + body(x), the identity by default.
+    """A layer with a connection around it: y = shortcut(x) + body(x).
+
+    Args:
+      body: a layer, cell or function.
+      shortcut: a layer, cell or function on the connection; the identity by default.
+
+    Returns:
+      A layer from x to a sum of the shape of body(x), or a cell if a part is one.
 
     Raises:
-      ValueError: where the two would broadcast against each other.
+      ValueError: if the two terms differ in shape or dtype, and would be broadcast.
 
     (He et al., Deep residual learning for image recognition, 2015.)
 
@@ -112,17 +109,26 @@ def residual(body: Any, shortcut: Any = None) -> Net:
     def around(call, x):
         return add((x if shortcut is None else call("shortcut", x), call("body", x)))
 
-    return _flow("residual", around, {child: lift(layer) for child, layer in children.items()})
+    return make_flow("residual", around, {child: lift(layer) for child, layer in children.items()})
 
 
 def add(branches: Any) -> Tree:
-    """The sum of branches of one shape; raises ValueError where they would broadcast.
+    """The sum of branches of equal shape.
+
+    Args:
+      branches: a tuple, list or dict of pytrees of arrays, such as the output of `parallel`.
+
+    Returns:
+      Their sum, with the shape and dtype of each branch.
+
+    Raises:
+      ValueError: if branches differ in structure, shape or dtype, and would be broadcast.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.add({"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0, 4.0])}).tolist()
     [4.0, 6.0]
     """
-    first, *rest = _values(branches, "add")
+    first, *rest = branch_values(branches, "add")
     total = first
     for each in rest:
         check_same_spec(first, each, "add takes branches of one shape and dtype")
@@ -131,13 +137,22 @@ def add(branches: Any) -> Tree:
 
 
 def concatenate(branches: Any) -> jax.Array:
-    """Branches side by side along features; raises ValueError where their other axes differ.
+    """Branches concatenated along their last axis, the features.
+
+    Args:
+      branches: a tuple, list or dict of arrays [..., features_i].
+
+    Returns:
+      An array [..., sum of features_i].
+
+    Raises:
+      ValueError: if the other axes or the dtypes differ.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.concatenate({"a": jnp.ones((2, 3)), "b": jnp.ones((2, 1))}).shape
     (2, 4)
     """
-    values = _values(branches, "concatenate")
+    values = branch_values(branches, "concatenate")
     for each in values[1:]:
         check_same_spec(
             values[0][..., :1], each[..., :1], "concatenate takes branches of one batch and dtype"
@@ -147,19 +162,21 @@ def concatenate(branches: Any) -> jax.Array:
 
 @factory
 def wire(function: Callable, /, **children: Any) -> Net:
-    """Data flow that is no chain, written once as a function of its children and the input.
+    """A flow of any form, written as a function of its children and the input.
 
-    y = function(f, x), where f.NAME(x) runs the child NAME. `init` traces the function abstractly
-    to learn each child's input. Calling a child twice ties its weights.
+    y = function(f, x), where f.NAME(x) applies the child NAME. `init` traces the function
+    abstractly to find the input of each child. A child that is called twice shares its weights.
 
     Args:
       function: (f, x) -> y.
-      **children: layers, cells or functions; params are a dict under these names.
+      children: layers, cells or functions by name; params are a dict with these names.
+
+    Returns:
+      A layer from x to y, or a cell if a child is one.
 
     Raises:
-      ValueError: where a child is never called; where a child with state or carry is called inside
-        a scan, cond or vmap of the function's own, which would lose what it learns; where a cell
-        is called twice.
+      ValueError: if a child is never called; if a child with state or carry is called inside a
+        scan, cond or vmap of the function, which would lose its update; if a cell is called twice.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.wire(lambda f, x: x * jax.nn.sigmoid(f.gate(x)), gate=nn.dense(3))
@@ -167,189 +184,10 @@ def wire(function: Callable, /, **children: Any) -> Net:
     >>> sorted(params)
     ['gate']
     """
-    lifted = _children("wire", (), children)
+    lifted = children_of("wire", (), children)
 
     def flow(call, x):
         f = SimpleNamespace(**{child: partial(call, child) for child in lifted})
         return function(f, x)
 
-    return _flow("wire", flow, lifted)
-
-
-# The one body of them all
-
-
-def _flow(kind: str, function: Callable, children: Mapping) -> Net:
-    """A layer whose data flow is `function(call, x)`, with call(child, x) running a child."""
-    order = {child: i for i, child in enumerate(children)}
-
-    def place(child, times=0):
-        where = f"{kind}[{child}]" if isinstance(child, int) else f"{kind}.{child}"
-        return where + (f", call {times + 1}" if times else "")
-
-    def walk(key, x, given=None):
-        # Runs the flow once, making what each child needs at its first call. The last value says
-        # whether all of it was made at one level, and may leave the flow.
-        params, state, memory, seen, inner = {}, {}, {}, {}, set()
-        level = get_opaque_trace_state()
-
-        def call(child, x):
-            layer = children[child]
-            with error_scope(place(child), str(child), layer, x):
-                if child not in seen:
-                    seen[child] = spec(x)
-                    if get_opaque_trace_state() != level:
-                        inner.add(child)
-                    made, state[child] = layer.init(fold_in(key, order[child]), x)
-                    params[child] = made if given is None else given[child]
-                    memory[child] = initial_carry(layer, params[child], x)
-                    if child in inner and not (
-                        is_stateless(state[child]) and is_stateless(memory[child])
-                    ):
-                        raise ValueError(NESTED)
-                return _stand_in(layer, params[child], state[child], memory[child], x)
-
-        function(call, x)
-        for child in children:
-            if child not in seen:
-                raise ValueError(f"{place(child)} is never called: call it, or leave it out.")
-        found = [{c: tree[c] for c in children} for tree in (params, state, memory, seen)]
-        return found, not inner
-
-    # The input of each child, by the shapes of x and of given params: no net is walked twice for
-    # the same. In given params a vector of tokens has their dtype.
-    known = {}
-
-    def inputs(key, x, given=None):
-        # From one abstract run: nothing is computed.
-        shapes = signature((given, x))
-        if shapes not in known:
-
-            def abstract(key, x, given):
-                known[shapes] = walk(key, x, given)[0][3]
-
-            jax.eval_shape(abstract, key, x, given)
-        return known[shapes]
-
-    def init(key, x):
-        shapes = signature((None, x))
-        if traced(x) and shapes not in known:
-            # An abstract run of its own would cost 2^depth in nested flows.
-            (params, state, _, known[shapes]), whole = walk(key, x)
-            if whole:
-                return _pack(params), _collapse(state)
-        params, state = {}, {}
-        for child, seen in inputs(key, x).items():
-            with error_scope(place(child), str(child), children[child], seen):
-                made = children[child].init(fold_in(key, order[child]), seen)
-            params[child], state[child] = made
-        return _pack(params), _collapse(state)
-
-    def carry(params, x):
-        _fits(kind, params, children)
-        key = jax.random.key(0)  # a state is needed for its shape alone
-        shapes = signature((params, x))
-        if traced(x) and shapes not in known:
-            # A cell is never called at an inner level.
-            (_, _, memory, known[shapes]), _ = walk(key, x, params)
-            return _collapse(memory)
-        seen = inputs(key, x, params)
-        return _collapse({c: initial_carry(children[c], params[c], seen[c]) for c in children})
-
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
-        check_train(train)
-        _fits(kind, params, children)
-        states = {child: () if is_stateless(state) else state[child] for child in children}
-        memories = {child: () if is_stateless(memory) else memory[child] for child in children}
-        times = dict.fromkeys(children, 0)
-        level = get_opaque_trace_state()
-
-        def call(child, x):
-            layer, before = children[child], times[child]
-            times[child] += 1
-            mine = fold_in(key, order[child])
-            with error_scope(
-                place(child, before), f"{child}:{before}" if before else str(child), layer, x
-            ):
-                y, memories[child], after = apply_either(
-                    layer,
-                    params[child],
-                    states[child],
-                    memories[child],
-                    x,
-                    key=fold_in(mine, before) if before else mine,
-                    train=train,
-                )
-                remembers = isinstance(layer, Cell)
-                if remembers and before:
-                    raise ValueError("a cell has one memory: call it once, or use two cells.")
-                if (remembers or not is_stateless(after)) and get_opaque_trace_state() != level:
-                    raise ValueError(NESTED)
-                states[child] = after
-                return _mark(layer.name, y)
-
-        y = function(call, x)
-        return (_collapse(memories), y), _collapse(states)
-
-    return layer_or_cell(kind, init, carry, apply, *children.values())
-
-
-def _stand_in(layer: Layer | Cell, params: Tree, state: Tree, carry: Tree, x: Tree) -> Tree:
-    """Zeros in the shapes and dtypes of the output: nothing is computed, and little is traced."""
-    made = spec((params, state, carry, x))  # without the batch of a vmap around `init`
-    y = jax.eval_shape(lambda *made: apply_either(layer, *made)[0], *made)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), y)
-
-
-def _children(kind: str, layers: Sequence, named: Mapping) -> dict:
-    if bool(layers) == bool(named):
-        raise ValueError(
-            f"{kind} takes layers, {kind}(a, b), or named layers, {kind}(first=a, second=b)"
-            + ("; got both." if layers else "; got none.")
-        )
-    lifted = {}
-    for child, layer in (named or dict(enumerate(layers))).items():
-        try:
-            lifted[child] = lift(layer)
-        except TypeError as error:
-            error.add_note(f"in {kind}, the child {child}")
-            raise
-    return lifted
-
-
-def _pack(by_child: dict) -> Tree:
-    """A tuple for children by position, a dict for children by name."""
-    return tuple(by_child.values()) if 0 in by_child else by_child
-
-
-def _collapse(by_child: dict) -> Tree:
-    return () if all(is_stateless(each) for each in by_child.values()) else _pack(by_child)
-
-
-def _values(branches: Any, title: str) -> list:
-    if not isinstance(branches, dict | tuple | list) or not branches:
-        raise TypeError(
-            f"{title} takes branches, a dict or a tuple as `parallel` makes them, got "
-            f"{describe(branches)}."
-        )
-    return list(branches.values() if isinstance(branches, dict) else branches)
-
-
-def _mark(title: str, y: Tree) -> Tree:
-    def one(path, leaf):
-        if not isinstance(leaf, Tracer):
-            return leaf
-        return checkpoint_name(leaf, f"{MARK}{title}{jax.tree_util.keystr(path)}")
-
-    return jax.tree_util.tree_map_with_path(one, y)
-
-
-def _fits(kind: str, params: Tree, children: Mapping) -> None:
-    held = dict(enumerate(params)) if isinstance(params, tuple | list) else params
-    if not isinstance(held, dict) or set(held) != set(children):
-        raise ValueError(
-            f"{kind} has the children {list(children)}, the params have "
-            f"{list(held) if isinstance(held, dict) else describe(params)}: these are the params "
-            "of another net."
-        )
+    return make_flow("wire", flow, lifted)

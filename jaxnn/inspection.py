@@ -9,7 +9,7 @@ from jax.extend import core as jex
 
 from jaxnn.checks import check_example
 from jaxnn.core import Cell, Layer, Tree, apply_either, describe, initial_carry, spec
-from jaxnn.flow import MARK
+from jaxnn.flow_engine import MARK
 from jaxnn.tree import path_of
 
 

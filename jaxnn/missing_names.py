@@ -22,7 +22,7 @@ NAMES = {
     "module": "a pair of pure functions, jaxnn.Layer(init, apply)",
     "multiheadattention": "jaxnn.attention(heads)",
     "selfattention": "jaxnn.attention(heads)",
-    "transformerencoderlayer": "jaxnn.transformer_block(heads, mlp_width)",
+    "transformerencoderlayer": "jaxnn.transformer_block(jaxnn.attention(...), ...)",
     "embed": "jaxnn.embedding(vocabulary, width)",
     "lstmcell": "jaxnn.lstm(width)",
     "grucell": "jaxnn.gru(width)",

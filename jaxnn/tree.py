@@ -1,7 +1,7 @@
 """Pytrees of params by path: labels and masks for optax, freezing, counts.
 
-A path is the keys joined by "/", "encoder/0/w"; patterns are those of the shell: "*" matches
-anything, "/" too, so that "*/b" are all biases and "encoder/*" is all of the encoder.
+A path is the keys joined by "/", such as "encoder/0/w"; patterns are those of a shell: "*" matches
+anything, also "/", so that "*/b" matches all biases and "encoder/*" all of the encoder.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,18 @@ def path_of(keys: Any) -> str:
 
 
 def label_params(params: Tree, patterns: Mapping[str, str], default: str) -> Tree:
-    """A label for every leaf, that of the first pattern its path matches, for optax.
+    """A label for every leaf, for optax: that of the first pattern that matches its path.
+
+    Args:
+      params: a pytree of arrays.
+      patterns: labels by pattern.
+      default: the label of leaves that no pattern matches.
+
+    Returns:
+      A pytree of strings with the structure of params.
 
     Raises:
-      ValueError: for a pattern that matches no path.
+      ValueError: if a pattern matches no path.
 
     >>> import jax, jaxnn as nn
     >>> params, _ = nn.mlp(8, 2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
@@ -46,10 +54,17 @@ def label_params(params: Tree, patterns: Mapping[str, str], default: str) -> Tre
 
 
 def mask_params(params: Tree, *patterns: str) -> Tree:
-    """True for every leaf whose path matches a pattern, for optax.
+    """A mask for optax: true for every leaf whose path matches a pattern.
+
+    Args:
+      params: a pytree of arrays.
+      patterns: the patterns.
+
+    Returns:
+      A pytree of bools with the structure of params.
 
     Raises:
-      ValueError: for a pattern that matches no path.
+      ValueError: if a pattern matches no path.
 
     >>> import jax, jaxnn as nn
     >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
@@ -61,9 +76,15 @@ def mask_params(params: Tree, *patterns: str) -> Tree:
 
 
 def decayed(params: Tree) -> Tree:
-    """True for what weight decay is for: all but biases and the scales of norms.
+    """A mask of the params that weight decay is meant for: all but biases and the scales of norms.
 
     It goes by the name of the leaf, since a bias under `repeat` has two axes like any matrix.
+
+    Args:
+      params: a pytree of arrays.
+
+    Returns:
+      A pytree of bools with the structure of params.
 
     >>> import jax, jaxnn as nn, optax
     >>> optimizer = optax.adamw(1e-3, mask=nn.decayed)
@@ -81,7 +102,17 @@ def decayed(params: Tree) -> Tree:
 def freeze(
     optimizer: optax.GradientTransformation, *patterns: str
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimizer with the params of these paths left as they are, and no moments kept for them.
+    """The optimizer with some params left as they are, without moments for them.
+
+    Args:
+      optimizer: any optimizer of optax.
+      patterns: of the paths of the params that are frozen.
+
+    Returns:
+      An optimizer.
+
+    Raises:
+      ValueError: at its `init`, if a pattern matches no path.
 
     >>> import jax, jaxnn as nn, optax
     >>> optimizer = nn.freeze(optax.adam(1e-3), "encoder/*")
@@ -95,7 +126,16 @@ def freeze(
 
 
 def count_params(tree: Tree) -> int:
-    """How many numbers a pytree holds.
+    """The number of entries of all arrays of a pytree.
+
+    Args:
+      tree: a pytree of arrays or `ShapeDtypeStruct`s.
+
+    Returns:
+      An int.
+
+    Raises:
+      TypeError: if a leaf is not an array.
 
     >>> import jax, jaxnn as nn
     >>> nn.count_params(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])
@@ -105,7 +145,16 @@ def count_params(tree: Tree) -> int:
 
 
 def nbytes(tree: Tree) -> int:
-    """How many bytes the arrays of a pytree take.
+    """The number of bytes of all arrays of a pytree.
+
+    Args:
+      tree: a pytree of arrays or `ShapeDtypeStruct`s.
+
+    Returns:
+      An int.
+
+    Raises:
+      TypeError: if a leaf is not an array.
 
     >>> import jax, jaxnn as nn
     >>> nn.nbytes(nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))[0])

@@ -33,12 +33,18 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 8)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` as well")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Shares tests that are marked `ordinary` out between fast and optimized programs.
+    """Leaves out `long` tests, and shares `ordinary` ones out between fast and optimized programs.
 
     One case of each of them, and of each entry of the laws, is run on optimized programs, by
     `test_ordinary`; a whole run on fast programs leaves these cases to it.
     """
+    if not config.option.long:
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     first = {}
     for item in items:
         if item.get_closest_marker("ordinary"):

@@ -18,6 +18,7 @@ from jaxnn.layers.recurrent.linear import lru, min_gru, min_lstm
 from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
 from jaxnn.layers.weight_reparam import spectral_norm, weight_norm
 from jaxnn.sequences import unroll
+from tests import parts
 from tests.small import counter, decay, noise
 
 
@@ -233,30 +234,31 @@ ENTRIES = {
         features(6, 8),
     ),
     "transformer_block with a memory": Entry(
-        lambda: nn.transformer_block(2, 16, causal=True, cross=True, pre_norm=False, dropout=0.3),
+        lambda: parts.block(2, 16, causal=True, cross=True, pre_norm=False, dropout=0.3),
         lambda key, dtype: (features(6, 8)(key, dtype), *masked(5, 16)(key, dtype)),
     ),
     "transformer cached": Entry(
-        lambda: nn.transformer(2, 2, 8, causal=True, window=3, capacity=6, dropout=0.3, remat=True),
+        lambda: parts.transformer(
+            2, 2, 8, causal=True, window=3, capacity=6, dropout=0.3, remat=True
+        ),
         masked(6, 8),
     ),
     "language_model": Entry(
-        lambda: nn.language_model(16, 8, 2, 2, positions="sinusoidal", tied=False, dropout=0.3),
+        lambda: parts.language_model(16, 8, 2, 2, positions="sinusoidal", tied=False, dropout=0.3),
         tokens(6),
     ),
-    "language_model cached": Entry(
-        lambda: nn.language_model(16, 8, 2, 2, length=8, capacity=8), tokens(6)
-    ),
-    "text_encoder": Entry(
-        lambda: nn.text_encoder(16, 8, 2, 2, length=8, dropout=0.3),
+    "gpt2 cached": Entry(lambda: nn.gpt2(16, 8, 2, 2, length=8, capacity=8), tokens(6)),
+    "llama": Entry(lambda: nn.llama(16, 8, 2, 4, kv_heads=2, mlp_width=16), tokens(6)),
+    "bert": Entry(
+        lambda: nn.bert(16, 8, 2, 2, length=8, dropout=0.3),
         lambda key, dtype: (
             tokens(6)(key, dtype),
             masked(6)(key, dtype)[1],
             tokens(6, vocabulary=2)(key, dtype),
         ),
     ),
-    "encoder_decoder": Entry(
-        lambda: nn.encoder_decoder(16, 8, 1, 2, dropout=0.3).net,
+    "seq2seq_transformer": Entry(
+        lambda: nn.seq2seq_transformer(16, 8, 1, 2, dropout=0.3).net,
         lambda key, dtype: (tokens(5)(key, dtype), masked(5)(key, dtype)[1], tokens(6)(key, dtype)),
     ),
     "lora": Entry(

@@ -7,12 +7,13 @@ import pytest
 
 import jaxnn as nn
 from jaxnn import core
+from tests import parts
 from tests.small import drawn_params
 
 
 @cache
 def small(**options):
-    return nn.encoder_decoder(11, 8, 2, 2, **options)
+    return parts.encoder_decoder(11, 8, 2, 2, **options)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -16,20 +16,32 @@ from jaxnn import core
 from tests.registry import ENTRIES, HALF
 
 KEY = jax.random.key(0)
-# Small entries that every law binds one of, and which are run on optimised programs too.
-PLAIN = {
-    "dense", "batch_norm of images", "dropout", "lstm", "attention", "conv", "gcn", "lif", "som",
-    "vector_quantizer", "rbf_net", "repeat",
+# Small entries that every law binds one of, and which are run on optimized programs too.
+PLAIN = {"batch_norm of images", "lstm", "attention", "conv", "gcn"}
+# One entry or two of each family. The laws that compile most (7, 10, 11) are run by these, and by
+# all others with `--long`; the recipes of law 10 that are not "fully sharded" by these alone.
+FAMILIES = {
+    "dense", "batch_norm of images", "dropout", "embedding", "spectral_norm", "lstm", "lru masked",
+    "conv_lstm", "unroll to the last", "attention", "transformer_block with a memory", "conv",
+    "mlp", "rnn_classifier", "unet", "dcgan_generator", "variational", "vector_quantizer",
+    "capsnet", "mixture, a tree", "sparse_mixture", "lif", "gcn", "repeat", "rbf_net", "som",
 }  # fmt: skip
+LONG = {7, 10, 11}
+
+
+def marks(number, name):
+    """The marks of an entry under a law; one process takes all laws of an entry."""
+    yield pytest.mark.xdist_group(name)
+    if name in PLAIN:
+        yield pytest.mark.ordinary
+    if number in LONG and name not in FAMILIES:
+        yield pytest.mark.long
 
 
 def law(number, only=lambda entry: True):
     """Runs a test over the entries that the law binds."""
-    # One process takes all laws of an entry, which share what is compiled.
     names = [
-        pytest.param(
-            name, marks=[pytest.mark.xdist_group(name)] + [pytest.mark.ordinary] * (name in PLAIN)
-        )
+        pytest.param(name, marks=list(marks(number, name)))
         for name, entry in ENTRIES.items()
         if number not in entry.exempt and only(entry)
     ]
@@ -333,14 +345,6 @@ RECIPES = {
     "fully sharded": (lambda shape: axis_of_eight(shape, range(len(shape))), True),
     "tensor parallel": (lambda shape: axis_of_eight(shape, range(len(shape))[::-1]), False),
 }
-# Fully sharded divides both the rows and the params, and all entries are run by it; the other two,
-# which would treble the time, are run by one entry of each family.
-FAMILIES = {
-    "dense", "batch_norm of images", "dropout", "embedding", "spectral_norm", "lstm", "lru masked",
-    "conv_lstm", "unroll to the last", "attention", "transformer_block with a memory", "conv",
-    "mlp", "rnn_classifier", "unet", "dcgan_generator", "variational", "vector_quantizer",
-    "capsnet", "mixture, a tree", "sparse_mixture", "lif", "gcn", "repeat", "rbf_net", "som",
-}  # fmt: skip
 
 
 def axis_of_eight(shape, order):

@@ -10,7 +10,7 @@ import jaxnn as nn
 from tests.small import drawn_params
 
 NORMAL = jax.nn.initializers.normal(0.1)
-model = nn.language_model(11, 8, 2, 2, length=8)
+model = nn.gpt2(11, 8, 2, 2, length=8)
 tuned = nn.lora(model, 2, "*/qkv/w", "*/up/w")
 
 
@@ -44,10 +44,10 @@ def test_it_begins_as_the_net_is(key):
 def test_every_slice_of_depth_has_its_own(key):
     params = begin(tuned, key, jnp.ones((2, 6), int))
     assert jax.tree.map(jnp.shape, params["lora"]) == {
-        "blocks/attention/qkv/w": {"a": (2, 8, 2), "b": (2, 2, 24)},
-        "blocks/mlp/up/w": {"a": (2, 8, 2), "b": (2, 2, 32)},
+        "body/blocks/attention/qkv/w": {"a": (2, 8, 2), "b": (2, 2, 24)},
+        "body/blocks/mlp/up/w": {"a": (2, 8, 2), "b": (2, 2, 32)},
     }
-    a = params["lora"]["blocks/mlp/up/w"]["a"]
+    a = params["lora"]["body/blocks/mlp/up/w"]["a"]
     assert float(jnp.abs(a[0] - a[1]).min()) > 0
 
 
@@ -60,7 +60,7 @@ def test_a_begins_with_the_variance_of_a_weight(key):
 def test_by_default_all_matrices_are_tuned():
     params = drawn_params(nn.lora(model, 2), jnp.ones((2, 6), int))
     assert {path.split("/")[-1] for path in params["lora"]} == {"w"}
-    assert {"embed/w", "positions/w", "blocks/attention/out/w"} <= set(params["lora"])
+    assert {"embed/w", "positions/w", "body/blocks/attention/out/w"} <= set(params["lora"])
 
 
 def test_only_what_is_beside_the_weights_learns(key):
@@ -89,7 +89,7 @@ def test_only_what_is_beside_the_weights_learns(key):
 
 
 def test_a_cell_is_tuned_and_generates(key):
-    cell = nn.lora(nn.language_model(11, 8, 2, 2, length=8, capacity=8), 2, "*/qkv/w", "*/up/w")
+    cell = nn.lora(nn.gpt2(11, 8, 2, 2, length=8, capacity=8), 2, "*/qkv/w", "*/up/w")
     x = jax.random.randint(key, (2, 3), 0, 11)
     params = drawn_params(tuned, x)
     assert np.allclose(call(nn.unroll(cell), params, x), call(tuned, params, x), atol=1e-5)

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import jaxnn as nn
+from tests import parts
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.array([5, 0, 2, 3])
@@ -131,7 +132,7 @@ def test_stack_refuses_a_net_that_hides_such_a_layer():
 
 @pytest.mark.parametrize(
     "layer",
-    [nn.attention(2), nn.transformer_block(2, 8), nn.transformer(2, 2, 8, alibi=True)],
+    [nn.attention(2), parts.block(2, 8), parts.transformer(2, 2, 8, alibi=True)],
     ids=["attention", "block", "transformer"],
 )
 def test_attention_in_a_stack_does_not_see_padding(layer):

@@ -7,6 +7,7 @@ import pytest
 
 import jaxnn as nn
 from jaxnn import core
+from tests import parts
 from tests.small import drawn_params
 
 KINDS = ["learned", "sinusoidal", "rotary", "alibi", nn.rotary(500.0, width=2)]
@@ -23,7 +24,7 @@ def tokens(key, *shape):
 
 @cache
 def small(positions="learned", **options):
-    return nn.language_model(11, 8, 2, 2, length=8, positions=positions, **options)
+    return parts.language_model(11, 8, 2, 2, length=8, positions=positions, **options)
 
 
 def count(net, shape=(1, 4)):
@@ -35,19 +36,15 @@ def count(net, shape=(1, 4)):
 
 
 def test_gpt_2_has_124_million_params():
-    assert count(nn.language_model(50257, 768, 12, 12, length=1024)) == 124_439_808
+    assert count(nn.gpt2()) == 124_439_808
 
 
 def test_llama_2_has_7_billion_params():
-    net = nn.language_model(
-        32000, 4096, 32, 32, mlp_width=11008, positions="rotary", tied=False, gated=True,
-        bias=False, activation=jax.nn.silu, norm=partial(nn.rms_norm, epsilon=1e-5),
-    )  # fmt: skip
-    assert count(net) == 6_738_415_616
+    assert count(nn.llama()) == 6_738_415_616
 
 
 def test_bert_has_109_million_params():
-    assert count(nn.text_encoder(30522, 768, 12, 12, length=512)) == 109_482_240 - 768 * 769
+    assert count(nn.bert()) == 109_482_240 - 768 * 769
 
 
 # Language models
@@ -90,9 +87,9 @@ def test_it_knows_the_order_and_not_what_follows(positions, key):
 def test_the_output_is_the_embedding_where_it_is_tied(key):
     x = tokens(key, 2, 5)
     params = drawn_params(small(), x)
-    assert sorted(params) == ["blocks", "embed", "norm", "positions"]
+    assert sorted(params) == ["body", "embed", "positions"]
     untied = drawn_params(small(tied=False), x)
-    assert sorted(untied) == ["blocks", "embed", "head", "norm", "positions"]
+    assert sorted(untied) == ["body", "embed", "head", "positions"]
     untied |= {name: params[name] for name in params}
     untied["head"] = {"w": params["embed"]["w"].T}
     assert np.allclose(call(small(), params, x), call(small(tied=False), untied, x), atol=1e-5)
@@ -151,7 +148,7 @@ def test_the_train_step_of_a_language_model_learns(key):
     ("x", "error", "said"),
     [
         (jnp.ones((2, 9), int), ValueError, "has a length of 8 and got"),
-        (jnp.ones((2, 0), int), ValueError, "one a row at least"),
+        (jnp.ones((2, 0), int), ValueError, "with at least one step"),
         (jnp.ones((5,), int), ValueError, "takes tokens .batch, time."),
         (jnp.ones((2, 5)), TypeError, "integers .batch, time., got float32"),
         ((jnp.ones((2, 5), int), jnp.ones((2, 5))), TypeError, "a mask bool"),
@@ -170,8 +167,9 @@ def test_positions_that_are_none_are_refused():
     with pytest.raises(ValueError, match='positions are "learned", "sinusoidal"'):
         small("learnt")
     with pytest.raises(ValueError, match="learned positions need a length"):
-        nn.language_model(11, 8, 2, 2)
-    assert nn.language_model(11, 8, 2, 2, positions="alibi")
+        nn.language_model(parts.transformer(2, 2, 16), 11, 8)
+    with pytest.raises(ValueError, match="rotary positions and ALiBi belong to the attention"):
+        nn.language_model(parts.transformer(2, 2, 16), 11, 8, positions="rotary")
 
 
 # Encoders
@@ -179,7 +177,9 @@ def test_positions_that_are_none_are_refused():
 
 @pytest.mark.parametrize("positions", KINDS)
 def test_an_encoder_sees_no_padding(positions, key):
-    net = nn.text_encoder(11, 8, 2, 2, length=8, positions=positions)
+    added, seen = parts.attending(positions)
+    body = parts.transformer(2, 2, 32, pre_norm=False, **seen)
+    net = nn.text_encoder(body, 11, 8, length=8, positions=added)
     x, lengths = tokens(key, 3, 6), jnp.array([6, 3, 0])
     params = drawn_params(net, x)
     y = call(net, params, (x, lengths))
@@ -191,7 +191,7 @@ def test_an_encoder_sees_no_padding(positions, key):
 
 
 def test_an_encoder_sees_both_ways_and_types(key):
-    net, x = nn.text_encoder(11, 8, 2, 2, length=8), tokens(key, 1, 6)
+    net, x = nn.bert(11, 8, 2, 2, length=8), tokens(key, 1, 6)
     params = drawn_params(net, x)
     y = call(net, params, x)
     assert np.abs(y - call(net, params, x.at[0, 5].add(1) % 11))[0, 0].max() > 1e-4
@@ -204,21 +204,21 @@ def test_an_encoder_sees_both_ways_and_types(key):
 
 
 def test_an_encoder_is_bert_s_sum_and_norm_before_its_blocks(key):
-    net, x = nn.text_encoder(11, 8, 2, 2, length=8), tokens(key, 2, 5)
+    net, x = nn.bert(11, 8, 2, 2, length=8), tokens(key, 2, 5)
     params = drawn_params(net, x)
     h = params["embed"]["w"][x] + params["positions"]["w"][None, :5] + params["types"]["w"][0]
     h = nn.layer_norm(epsilon=1e-12)(params["embed_norm"], h)
-    block = nn.transformer_block(
+    block = parts.block(
         2, 32, pre_norm=False, norm=partial(nn.layer_norm, epsilon=1e-12),
         activation=partial(jax.nn.gelu, approximate=False),
     )  # fmt: skip
     for i in range(2):
-        h = call(block, jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]), h)
+        h = call(block, jax.tree.map(lambda leaf, i=i: leaf[i], params["body"]["blocks"]), h)
     assert np.allclose(call(net, params, x), h, atol=1e-5)
 
 
 def test_types_without_a_table_are_refused(key):
-    net, x = nn.text_encoder(11, 8, 1, 2, length=8, types=0), tokens(key, 2, 5)
+    net, x = nn.bert(11, 8, 1, 2, length=8, types=0), tokens(key, 2, 5)
     params, _ = net.init(key, x)
     assert "types" not in params
     with pytest.raises(ValueError, match="built without types"):

@@ -7,6 +7,7 @@ import pytest
 
 import jaxnn as nn
 from jaxnn import core
+from tests.parts import block, transformer
 from tests.small import drawn_params
 
 EXACT = partial(jax.nn.gelu, approximate=False)
@@ -24,7 +25,7 @@ def begin(net, key, x):
 
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_a_block_is_its_parts(pre_norm, key):
-    net = nn.transformer_block(2, 16, causal=True, pre_norm=pre_norm)
+    net = block(2, 16, causal=True, pre_norm=pre_norm)
     x = jax.random.normal(key, (2, 5, 8))
     params = drawn_params(net, x)
     parts = {
@@ -68,7 +69,7 @@ def torch_norm(layer, params):
 @pytest.mark.parametrize(("pre_norm", "activation"), [(True, EXACT), (False, jax.nn.relu)])
 def test_a_block_is_that_of_torch(pre_norm, activation, key):
     torch = pytest.importorskip("torch")
-    net = nn.transformer_block(4, 24, pre_norm=pre_norm, activation=activation)
+    net = block(4, 24, pre_norm=pre_norm, activation=activation)
     x = jax.random.normal(key, (3, 6, 16))
     mask = nn.length_mask(jnp.array([6, 4, 1]), 6)
     params = drawn_params(net, x)
@@ -91,7 +92,7 @@ def test_a_block_is_that_of_torch(pre_norm, activation, key):
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_a_block_that_crosses_is_that_of_torch(pre_norm, key):
     torch = pytest.importorskip("torch")
-    net = nn.transformer_block(4, 24, causal=True, cross=True, pre_norm=pre_norm, activation=EXACT)
+    net = block(4, 24, causal=True, cross=True, pre_norm=pre_norm, activation=EXACT)
     x, memory = jax.random.normal(key, (2, 5, 16)), jax.random.normal(key, (2, 7, 16))
     seen = nn.length_mask(jnp.array([7, 3]), 7)
     params = drawn_params(net, (x, memory, seen))
@@ -116,24 +117,24 @@ def test_a_block_that_crosses_is_that_of_torch(pre_norm, key):
 
 
 def test_a_transformer_is_its_blocks_and_a_norm(key):
-    net, block = nn.transformer(3, 2, 16, alibi=True), nn.transformer_block(2, 16, alibi=True)
+    net, one = transformer(3, 2, 16, alibi=True), block(2, 16, alibi=True)
     x = jax.random.normal(key, (2, 5, 8))
     params = drawn_params(net, x)
     assert sorted(params) == ["blocks", "norm"]
     y = x
     for i in range(3):
-        y = call(block, jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]), y)
+        y = call(one, jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]), y)
     assert np.allclose(call(net, params, x), nn.layer_norm()(params["norm"], y), atol=1e-5)
 
 
 def test_norms_after_need_none_at_the_end():
-    params = drawn_params(nn.transformer(2, 2, 16, pre_norm=False), jnp.ones((2, 5, 8)))
+    params = drawn_params(transformer(2, 2, 16, pre_norm=False), jnp.ones((2, 5, 8)))
     assert sorted(params) == ["blocks"]
 
 
 def test_remat_changes_nothing_but_memory(key):
     x = jax.random.normal(key, (2, 5, 8))
-    plain, saving = (nn.transformer(2, 2, 16, dropout=0.2, remat=r) for r in (False, True))
+    plain, saving = (transformer(2, 2, 16, dropout=0.2, remat=r) for r in (False, True))
     params = drawn_params(plain, x)
 
     def slope(net):
@@ -150,7 +151,7 @@ def test_a_deeper_net_is_no_longer_program(key):
     x = jnp.ones((2, 5, 8))
 
     def length(depth):
-        net = nn.transformer(depth, 2, 16, causal=True)
+        net = transformer(depth, 2, 16, causal=True)
         params = jax.eval_shape(partial(begin, net), key, x)
         return len(str(jax.make_jaxpr(jax.grad(lambda p: net(p, x).sum()))(params)).splitlines())
 
@@ -159,17 +160,17 @@ def test_a_deeper_net_is_no_longer_program(key):
 
 TOKENS = jnp.ones((2, 5), int)
 WRITTEN_OUT = {
-    "transformer": (lambda unroll: nn.transformer(2, 2, 16, unroll=unroll), jnp.ones((2, 5, 8))),
-    "language_model": (
-        lambda unroll: nn.language_model(7, 8, 2, 2, length=5, unroll=unroll),
+    "transformer": (lambda unroll: transformer(2, 2, 16, unroll=unroll), jnp.ones((2, 5, 8))),
+    "gpt2": (
+        lambda unroll: nn.gpt2(7, 8, 2, 2, length=5, unroll=unroll),
         TOKENS,
     ),
-    "text_encoder": (
-        lambda unroll: nn.text_encoder(7, 8, 2, 2, length=5, unroll=unroll),
+    "bert": (
+        lambda unroll: nn.bert(7, 8, 2, 2, length=5, unroll=unroll),
         TOKENS,
     ),
-    "encoder_decoder": (
-        lambda unroll: nn.encoder_decoder(7, 8, 2, 2, length=5, unroll=unroll).net,
+    "seq2seq_transformer": (
+        lambda unroll: nn.seq2seq_transformer(7, 8, 2, 2, unroll=unroll).net,
         (TOKENS, None, TOKENS),
     ),
 }
@@ -189,7 +190,7 @@ def test_blocks_written_out_are_no_loop(name, key):
 
 
 def test_weights_begin_as_gpt_2_has_them(key):
-    blocks = begin(nn.transformer(8, 2, 128), key, jnp.ones((2, 5, 64)))["blocks"]
+    blocks = begin(transformer(8, 2, 128), key, jnp.ones((2, 5, 64)))["blocks"]
     for weight, deviation in [
         (blocks["attention"]["qkv"]["w"], 0.02),
         (blocks["mlp"]["up"]["w"], 0.02),
@@ -197,13 +198,13 @@ def test_weights_begin_as_gpt_2_has_them(key):
         (blocks["mlp"]["down"]["w"], 0.02 / 4),
     ]:
         assert float(weight.std()) == pytest.approx(deviation, rel=0.03)
-    post = begin(nn.transformer(8, 2, 128, pre_norm=False), key, jnp.ones((2, 5, 64)))["blocks"]
+    post = begin(transformer(8, 2, 128, pre_norm=False), key, jnp.ones((2, 5, 64)))["blocks"]
     assert float(post["mlp"]["down"]["w"].std()) == pytest.approx(0.02, rel=0.03)
 
 
 def test_what_attention_and_mlp_put_out_is_dropped(key):
     # All weights are zero and all biases one, so that each adds one, or what is kept of it.
-    net = nn.transformer_block(1, 4, dropout=0.5, attention_dropout=0.0)
+    net = block(1, 4, dropout=0.5, attention_dropout=0.0)
     x = jnp.zeros((16, 5, 8))
     params = jax.tree_util.tree_map_with_path(
         lambda at, leaf: jnp.full(leaf.shape, at[-1].key == "b", leaf.dtype), drawn_params(net, x)
@@ -219,17 +220,17 @@ def test_weights_of_attention_are_dropped_at_their_own_rate(key):
     x = jax.random.normal(key, (2, 5, 8))
     outputs = []
     for rate, weights in ((0.5, 0.0), (0.0, 0.5)):
-        net = nn.transformer_block(2, 16, dropout=rate, attention_dropout=weights)
+        net = block(2, 16, dropout=rate, attention_dropout=weights)
         params = drawn_params(net, x)
         outputs.append(net(params, x, key=key, train=True) - net(params, x))
     assert all(np.abs(change).max() > 1e-3 for change in outputs)
-    net = nn.transformer_block(2, 16)
+    net = block(2, 16)
     assert (net(params, x, train=True) == net(params, x)).all()  # draws nothing
 
 
 def test_a_cell_with_a_memory_gives_what_the_layer_gives(key):
     made_with = partial(
-        nn.transformer, 2, 2, 16, causal=True, cross=True, kv_heads=1, rotary=nn.rotary()
+        transformer, 2, 2, 16, causal=True, cross=True, kv_heads=1, rotary=nn.rotary()
     )
     layer, cell = made_with(), made_with(capacity=6)
     x, memory = jax.random.normal(key, (2, 6, 8)), jax.random.normal(key, (2, 5, 12))
@@ -251,10 +252,10 @@ def test_a_cell_with_a_memory_gives_what_the_layer_gives(key):
 def test_what_does_not_fit_is_refused(key):
     x = jnp.ones((2, 5, 8))
     with pytest.raises(ValueError, match=r"takes \(x, memory, memory_mask\)"):
-        nn.transformer(1, 2, 16, cross=True).init(key, x)
+        transformer(1, 2, 16, cross=True).init(key, x)
     with pytest.raises(ValueError, match="repeat: n must be a whole number"):
-        nn.transformer(0, 2, 16, out_init=jax.nn.initializers.zeros)
+        nn.transformer(block(2, 16), 0)
     with pytest.raises(ValueError, match="3 heads do not divide a width of 8"):
-        nn.transformer_block(3, 16).init(key, x)
+        block(3, 16).init(key, x)
     with pytest.raises(ValueError, match="a cache knows no steps ahead"):
-        nn.transformer_block(2, 16, capacity=4)
+        block(2, 16, capacity=4)

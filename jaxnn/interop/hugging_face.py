@@ -1,7 +1,7 @@
 """The layouts of GPT-2, BERT and Llama as the library `transformers` has them: tables alone.
 
-`language_model` and `text_encoder` are the nets on our side, of the arguments that
-`net_arguments(config)` finds.
+The networks on our side are `gpt2`, `bert` and `llama`, with the arguments that
+`net_arguments(config)` returns.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from jaxnn.interop.layouts import Layout, NameRow
 GPT2 = (
     NameRow("transformer.wte", "embed", "table"),
     NameRow("transformer.wpe", "positions", "table"),
-    NameRow("transformer.h.{i}.ln_1", "blocks.attention_norm", "norm"),
-    NameRow("transformer.h.{i}.attn.c_attn", "blocks.attention.qkv", "transposed_linear"),
-    NameRow("transformer.h.{i}.attn.c_proj", "blocks.attention.out", "transposed_linear"),
-    NameRow("transformer.h.{i}.ln_2", "blocks.mlp_norm", "norm"),
-    NameRow("transformer.h.{i}.mlp.c_fc", "blocks.mlp.up", "transposed_linear"),
-    NameRow("transformer.h.{i}.mlp.c_proj", "blocks.mlp.down", "transposed_linear"),
-    NameRow("transformer.ln_f", "norm", "norm"),
+    NameRow("transformer.h.{i}.ln_1", "body.blocks.attention_norm", "norm"),
+    NameRow("transformer.h.{i}.attn.c_attn", "body.blocks.attention.qkv", "transposed_linear"),
+    NameRow("transformer.h.{i}.attn.c_proj", "body.blocks.attention.out", "transposed_linear"),
+    NameRow("transformer.h.{i}.ln_2", "body.blocks.mlp_norm", "norm"),
+    NameRow("transformer.h.{i}.mlp.c_fc", "body.blocks.mlp.up", "transposed_linear"),
+    NameRow("transformer.h.{i}.mlp.c_proj", "body.blocks.mlp.down", "transposed_linear"),
+    NameRow("transformer.ln_f", "body.norm", "norm"),
 )
 BERT = (
     NameRow("bert.embeddings.word_embeddings", "embed", "table"),
@@ -31,33 +31,35 @@ BERT = (
             "bert.encoder.layer.{i}.attention.self.key",
             "bert.encoder.layer.{i}.attention.self.value",
         ),
-        "blocks.attention.qkv",
+        "body.blocks.attention.qkv",
         "linear",
     ),
-    NameRow("bert.encoder.layer.{i}.attention.output.dense", "blocks.attention.out", "linear"),
-    NameRow("bert.encoder.layer.{i}.attention.output.LayerNorm", "blocks.attention_norm", "norm"),
-    NameRow("bert.encoder.layer.{i}.intermediate.dense", "blocks.mlp.up", "linear"),
-    NameRow("bert.encoder.layer.{i}.output.dense", "blocks.mlp.down", "linear"),
-    NameRow("bert.encoder.layer.{i}.output.LayerNorm", "blocks.mlp_norm", "norm"),
+    NameRow("bert.encoder.layer.{i}.attention.output.dense", "body.blocks.attention.out", "linear"),
+    NameRow(
+        "bert.encoder.layer.{i}.attention.output.LayerNorm", "body.blocks.attention_norm", "norm"
+    ),
+    NameRow("bert.encoder.layer.{i}.intermediate.dense", "body.blocks.mlp.up", "linear"),
+    NameRow("bert.encoder.layer.{i}.output.dense", "body.blocks.mlp.down", "linear"),
+    NameRow("bert.encoder.layer.{i}.output.LayerNorm", "body.blocks.mlp_norm", "norm"),
 )
 LLAMA = (
     NameRow("model.embed_tokens", "embed", "table"),
-    NameRow("model.layers.{i}.input_layernorm", "blocks.attention_norm", "norm"),
+    NameRow("model.layers.{i}.input_layernorm", "body.blocks.attention_norm", "norm"),
     NameRow(
         (
             "model.layers.{i}.self_attn.q_proj",
             "model.layers.{i}.self_attn.k_proj",
             "model.layers.{i}.self_attn.v_proj",
         ),
-        "blocks.attention.qkv",
+        "body.blocks.attention.qkv",
         "linear",
     ),
-    NameRow("model.layers.{i}.self_attn.o_proj", "blocks.attention.out", "linear"),
-    NameRow("model.layers.{i}.post_attention_layernorm", "blocks.mlp_norm", "norm"),
-    NameRow("model.layers.{i}.mlp.gate_proj", "blocks.mlp.gate", "linear"),
-    NameRow("model.layers.{i}.mlp.up_proj", "blocks.mlp.up", "linear"),
-    NameRow("model.layers.{i}.mlp.down_proj", "blocks.mlp.down", "linear"),
-    NameRow("model.norm", "norm", "norm"),
+    NameRow("model.layers.{i}.self_attn.o_proj", "body.blocks.attention.out", "linear"),
+    NameRow("model.layers.{i}.post_attention_layernorm", "body.blocks.mlp_norm", "norm"),
+    NameRow("model.layers.{i}.mlp.gate_proj", "body.blocks.mlp.gate", "linear"),
+    NameRow("model.layers.{i}.mlp.up_proj", "body.blocks.mlp.up", "linear"),
+    NameRow("model.layers.{i}.mlp.down_proj", "body.blocks.mlp.down", "linear"),
+    NameRow("model.norm", "body.norm", "norm"),
 )
 HEAD = NameRow("lm_head", "head", "linear")
 
@@ -65,14 +67,17 @@ HEAD = NameRow("lm_head", "head", "linear")
 def layout_for(config: Mapping[str, Any]) -> Layout:
     """The layout of a model by its config.json: of GPT-2, BERT or Llama.
 
-    Passed over are what no weight is (masks and frequencies that old files hold) and, of BERT, what
+    The layout skips what is not a weight (masks and frequencies in old files) and, for BERT, what
     stands on top of the encoder: its pooler and the heads of its training.
 
     Args:
-      config: what the file says.
+      config: the contents of the file.
+
+    Returns:
+      The layout, for `from_layout` and `to_layout`.
 
     Raises:
-      ValueError: for another model.
+      ValueError: if the model is none of the three.
 
     >>> import jaxnn as nn
     >>> nn.interop.layout_for({"model_type": "gpt2"}).tied

@@ -1,8 +1,8 @@
-"""Padding: sequences of unequal lengths in one array, and the mask that says which steps count.
+"""Padding: sequences of unequal lengths in one array, and the mask of the steps that are present.
 
-A mask rides in x: a tuple of two is always a sequence and its mask, `(x, mask)` with mask bool
-[batch, time], False where a step is padding. Other structured inputs are dicts. A mask is cut in
-chunks along time as x is, which lengths are not: `unroll` alone takes those.
+A mask is part of the input: a tuple of two is always a sequence and its mask, `(x, mask)`, with
+mask bool [batch, time], false where a step is padding. Other structured inputs are dicts. A mask is
+cut into chunks along time as x is; lengths cannot be, so only `unroll` takes them.
 """
 
 from typing import Any
@@ -16,7 +16,17 @@ from jaxnn.core import Tree
 
 
 def length_mask(lengths: Any, time: int) -> jax.Array:
-    """The mask bool [batch, time] of lengths int [batch]: mask[b, t] = t < lengths[b].
+    """The mask of lengths: mask[b, t] = t < lengths[b].
+
+    Args:
+      lengths: int [batch].
+      time: the number of steps.
+
+    Returns:
+      bool [batch, time].
+
+    Raises:
+      ValueError: if lengths are not integers of one axis.
 
     >>> import jax, jaxnn as nn
     >>> nn.length_mask(jax.numpy.array([2, 0]), 3).tolist()
@@ -29,7 +39,7 @@ def length_mask(lengths: Any, time: int) -> jax.Array:
 
 
 def split_mask(x: Tree) -> tuple[Tree, Any]:
-    """(x, mask) of a pair, (x, None) of anything else; raises where the mask does not fit."""
+    """(x, mask) of a pair, (x, None) of anything else; raises if the mask does not fit."""
     if type(x) is not tuple or len(x) != 2:
         return x, None
     x, mask = x
@@ -48,7 +58,7 @@ def split_mask(x: Tree) -> tuple[Tree, Any]:
 
 
 def zero_masked(x: Tree, mask: Any) -> Tree:
-    """x with zeros at masked steps, where what is not a number must not spread to gradients."""
+    """x with zeros at masked steps, so that NaN there does not reach gradients."""
 
     def one(leaf):
         return jnp.where(broadcast_mask(mask, leaf), leaf, jnp.zeros_like(leaf))
@@ -77,7 +87,7 @@ def normalize_mask(x: Tree) -> tuple[Tree, Any]:
 
 
 def broadcast_mask(mask: Any, leaf: Any) -> Any:
-    """The mask with as many axes as a leaf."""
+    """The mask with trailing axes of size 1 up to the rank of a leaf."""
     return mask.reshape(*mask.shape, *(1,) * (leaf.ndim - mask.ndim))
 
 
@@ -85,12 +95,16 @@ def pool_steps(h: jax.Array, mask: jax.Array | None, pool: str = "mean") -> jax.
     """The mean or the maximum of h over the valid steps of each row.
 
     Args:
-      h: [batch, time, features]; y is [batch, features], zeros for a row without valid steps.
-      mask: bool [batch, time], or None where all steps count.
+      h: [batch, time, features].
+      mask: bool [batch, time], or None if all steps are valid.
       pool: "mean" or "max".
 
+    Returns:
+      [batch, features] in h's dtype, zeros for a row without valid steps.
+
     Raises:
-      TypeError, ValueError: for a mask that is not bool, or of another shape; for another pool.
+      TypeError: if the mask is not bool.
+      ValueError: if the mask has another shape, or pool is another word.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> h, mask = jnp.array([[[-2.0], [-4.0], [9.0]]]), nn.length_mask(jnp.array([2]), 3)

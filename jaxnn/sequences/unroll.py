@@ -1,9 +1,9 @@
 """Sequences: cells from one-step functions, layers from cells, masks, directions and stacks.
 
-A cell given a pair (x, mask), as `jaxnn.sequences.masks` describes it, keeps its carry and puts out
-zeros at masked steps, and returns (y, mask): a chain of cells passes the mask on by itself, and
-`stack` leads it around the layers between. So a padded sequence gives what the unpadded one gives,
-in every output, gradient and carry.
+A cell that is given a pair (x, mask), as `jaxnn.sequences.masks` describes it, keeps its carry and
+outputs zeros at masked steps, and returns (y, mask). A chain of cells therefore passes the mask on,
+and `stack` leads it around the layers between cells. A padded sequence gives the same outputs,
+gradients and carry as the sequence without padding.
 """
 
 from collections.abc import Callable
@@ -31,23 +31,27 @@ def recurrent(
 ) -> Cell:
     """A cell from the function of one step: (memory_t, y_t) = step(params, memory_{t-1}, x_t).
 
-    With `project`, step takes project(params, x_t) in the place of x_t. On a CPU that runs inside
-    the scan, unless rows are few; elsewhere once over all steps before it, as one large matmul.
+    With `project`, step takes project(params, x_t) instead of x_t. On a CPU the projection runs
+    inside the scan, unless there are few rows; elsewhere it runs once over all steps before the
+    scan, as one large matmul.
 
     Args:
-      init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without mask.
+      init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without a mask.
       carry: (params, x) -> the memory before the first step; every leaf [batch, ...].
-      step: (params, memory, x_t) -> (memory, y_t), with params in the dtype of x's floats and
-        every leaf of x_t and y_t [batch, ...].
-      project: (params, x) -> inputs of the step, the part of it that needs no memory, for x_t
-        [batch, ...] and for x [time, batch, ...] alike.
-      fused: (params) -> a function (memory, x_t) -> (memory, y_t), which does both at once, for the
-        CPU; what it makes of params is made once, before the first step.
-      name: of the cell, in errors; by default that of the function around `init`.
+      step: (params, memory, x_t) -> (memory, y_t), with params in the dtype of x's floats and every
+        leaf of x_t and y_t [batch, ...].
+      project: (params, x) -> inputs of the step that do not depend on the memory, for x_t [batch,
+        ...] as for x [time, batch, ...].
+      fused: (params) -> a function (memory, x_t) -> (memory, y_t) that does both at once, for CPUs;
+        what it computes from params is computed once, before the first step.
+      name: the name of the cell in errors; by default that of the function around `init`.
+
+    Returns:
+      A cell over chunks [batch, time, ...] or pairs (x, mask).
 
     Raises:
-      TypeError, ValueError: for a mask that is not bool [batch, time], and for a carry of another
-        batch or dtype.
+      TypeError: if a mask is not bool.
+      ValueError: if a mask is not [batch, time], or a carry has another batch size or dtype.
 
     >>> import jax, jaxnn as nn
     >>> from jax.numpy import ones, zeros_like
@@ -94,18 +98,21 @@ def recurrent(
 def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "") -> Cell:
     """A cell from the function of a whole chunk: (memory, y) = run(params, memory, x, mask).
 
-    What a cell owes to pairs (x, mask) is done here, but for what only `run` can do: it must give
-    the memory as it would be had the masked steps not been. There x is zero, and y need not be.
+    Pairs (x, mask) are handled here, except for one thing that only `run` can do: it must return
+    the memory as if the masked steps did not exist. At these steps x is zero, and y is ignored.
 
     Args:
-      init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without mask.
+      init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without a mask.
       carry: (params, x) -> the memory before the first step.
       run: (params, memory, x, mask) -> (memory, y), with mask bool [batch, time] or None.
-      name: of the cell, in errors; by default that of the function around `init`.
+      name: the name of the cell in errors; by default that of the function around `init`.
+
+    Returns:
+      A cell over chunks [batch, time, ...] or pairs (x, mask).
 
     Raises:
-      TypeError, ValueError: for a mask that is not bool [batch, time], and for a carry of another
-        batch or dtype.
+      TypeError: if a mask is not bool.
+      ValueError: if a mask is not [batch, time], or a carry has another batch size or dtype.
 
     >>> import jax, jaxnn as nn
     >>> def total(params, memory, x, mask):
@@ -144,21 +151,23 @@ def unroll(
 ) -> Layer:
     """A layer that runs a cell over whole sequences, from a fresh carry.
 
-    It takes x, every leaf [batch, time, ...], or a pair: (x, lengths) with lengths int [batch], or
-    (x, mask) with mask bool [batch, time]. At masked steps y is zero, whatever x holds there. A
-    length of zero or less gives zeros and the fresh carry; one beyond time counts as time.
-
     Args:
-      cell: what is run; one with layers in it is made with `stack` where lengths or masks are used.
-      reverse: whether to run from the last valid step to the first; y stays in the order of x.
-      last: whether to return y of the last valid step run alone, [batch, ...], zeros where there
-        is none. (For both directions, unroll each alone: the last step that a `bidirectional`
-        cell puts out has seen only one step backwards.)
+      cell: the cell; build one that contains layers with `stack` if lengths or masks are used.
+      reverse: whether to run from the last valid step to the first; y keeps the order of x.
+      last: whether to return only y of the last valid step, [batch, ...], zeros if there is none.
+        (For both directions, unroll each one: the last step of a `bidirectional` cell has seen only
+        one step backwards.)
       return_carry: whether to return (y, carry), with the carry after the last valid step.
 
+    Returns:
+      A layer from x, every leaf [batch, time, ...], or from a pair (x, lengths) with lengths int
+      [batch] or (x, mask) with mask bool [batch, time], to y [batch, time, ...]. At masked steps y
+      is zero, whatever x holds there. A length of zero or less gives zeros and the fresh carry; one
+      beyond time counts as time.
+
     Raises:
-      TypeError: for lengths that are not integers, or a mask that is not bool.
-      ValueError: for either of another shape, or for the last of no steps.
+      TypeError: if the cell is not a cell, lengths are not integers, or a mask is not bool.
+      ValueError: if lengths or mask have another shape, or there is no step to return the last of.
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.unroll(nn.gru(8), last=True), jax.numpy.ones((4, 6, 3))
@@ -201,19 +210,21 @@ def bidirectional(
 ) -> Cell:
     """Two cells over a sequence, one from each end: y = merge((forward(x), backward(x))).
 
-    The backward one starts at the last valid step of each row. Both carries are in the cell's, as
-    they are after their last step. As a cell it can be stacked; it takes whole sequences, not
-    chunks of them.
+    The backward one starts at the last valid step of each row. The carry holds the carries of both
+    after their last step. The cell can be stacked; it takes whole sequences, not chunks of them.
 
     Args:
-      forward, backward: the cells; by default two alike, each with its own params.
-      merge: a function of the two outputs; side by side along features by default, `nn.add` for
-        their sum.
+      forward: a cell.
+      backward: a cell; by default one like `forward`, with its own params.
+      merge: a function of the two outputs; `nn.concatenate` by default, `nn.add` for their sum.
+
+    Returns:
+      A cell from [batch, time, features] to the merged outputs.
 
     Raises:
-      TypeError: for anything but cells.
+      TypeError: if an argument is not a cell.
 
-    (Schuster & Paliwal, Bidirectional recurrent neural networks, 1997.)
+    (Schuster and Paliwal, Bidirectional recurrent neural networks, 1997.)
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.unroll(nn.bidirectional(nn.lstm(8))), jax.numpy.ones((4, 6, 3))
@@ -237,15 +248,22 @@ def bidirectional(
 
 @factory
 def stack(*layers: Any, **named: Any) -> Net:
-    """`serial` for sequences with a mask: cells take (x, mask), layers between them x alone.
+    """`serial` for sequences with a mask: cells take (x, mask), the layers between them only x.
 
-    Params, state and carry are those of `serial`. Layers must not look along time, as dense layers,
-    dropout and layer norms do not. Those that couple rows, batch norm, `sparse_mixture` and
-    `vector_quantizer`, are given the pair, and so are `attention` and transformers.
+    Params, state and carry are those of `serial`. The layers must not look along time, as dense
+    layers, dropout and layer norms do not. Layers that couple rows (batch norm, `sparse_mixture`,
+    `vector_quantizer`), `attention` and transformers are given the pair.
+
+    Args:
+      layers: layers, cells or functions; params are then a tuple.
+      named: the same by name; params are then a dict.
+
+    Returns:
+      A layer from x or (x, mask), or a cell if a child is one.
 
     Raises:
-      TypeError: for an unrolled cell: unroll the stack instead; given a mask, for a net of layers
-        in which one couples rows or steps.
+      TypeError: for an unrolled cell, in whose place the stack is to be unrolled; given a mask, for
+        a composed layer in which one couples rows or steps.
       ValueError: given a mask, for a group or instance norm.
 
     >>> import jax, jaxnn as nn
@@ -262,10 +280,9 @@ def stack(*layers: Any, **named: Any) -> Net:
 
 
 def _few_rows(memory: Tree) -> bool:
-    """Whether a product of one step takes the time of reading its weights.
+    """Whether the product of one step takes as long as reading its weights.
 
-    Then to make the inputs of all steps in one product pays on a CPU too: of an LSTM's step 256
-    wide it takes 0.7 to 0.8 of the time for one row, and 1.2 of it for four rows 128 wide.
+    Then one product for the inputs of all steps pays on a CPU as well (docs/performance.md).
     """
     rows, width = (jax.tree.leaves(memory)[0].shape[at] for at in (0, -1))
     return isinstance(rows, int) and (rows == 1 or 64 * rows <= width)
@@ -293,7 +310,7 @@ def _flip(x: Tree) -> Tree:
 
 
 def _last(y: Tree, mask: Any) -> Tree:
-    """y at the last valid step; where there is none, any step is zero."""
+    """y at the last valid step; zero for rows without one."""
     if jax.tree.leaves(y)[0].shape[1] == 0:
         raise ValueError("unroll: there is no last of no steps: give at least one.")
     if mask is None:
@@ -306,7 +323,7 @@ def _last(y: Tree, mask: Any) -> Tree:
 
 
 def _timewise(layer: Any) -> Net:
-    """A cell as it is; a layer over the x of a pair, or over the pair if its rows are coupled."""
+    """A cell as it is; a layer over the x of a pair, or over the pair if it couples rows."""
     child = core.lift(layer)
     if isinstance(child, Cell):
         return child

@@ -1,4 +1,4 @@
-"""Nets that others trained: what a config.json of Hugging Face's says, as arguments of ours."""
+"""Pretrained networks: the config.json of Hugging Face as arguments of our networks."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,7 +7,6 @@ from typing import Any
 import jax
 
 from jaxnn.layers.attention.positions import rotary
-from jaxnn.layers.norm import layer_norm, rms_norm
 
 ACTIVATIONS = {
     "gelu": partial(jax.nn.gelu, approximate=False),
@@ -19,20 +18,20 @@ ACTIVATIONS = {
 
 
 def net_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that make `language_model` GPT-2 or Llama, or `text_encoder` BERT.
+    """The arguments of `gpt2`, `llama` or `bert` for the config.json of a model.
 
-    Weights then come by `interop.layout(config)`. Dropout is left out: it is for who trains.
+    `interop.from_layout(interop.layout_for(config), ...)` then loads its weights. Dropout is left
+    out, since it only matters for training.
 
     Args:
-      config: what the model's config.json says, its "model_type" among it.
+      config: the contents of the model's config.json, including "model_type".
 
     Returns:
-      Arguments by name: for model_type "gpt2" and "llama" those of `language_model`, for "bert"
-      those of `text_encoder`.
+      Arguments by name, for the function whose name is the model_type.
 
     Raises:
-      ValueError: for another model, and for a setting that the nets here do not have.
-      KeyError: for a config without the sizes.
+      ValueError: if the model is none of the three, or has a setting that they do not have.
+      KeyError: if the config does not have the sizes.
 
     (Radford et al., Language models are unsupervised multitask learners, 2019; Devlin et al., BERT,
     2018; Touvron et al., Llama, 2023.)
@@ -40,7 +39,7 @@ def net_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     >>> import json, jax, jaxnn as nn
     >>> text = '''{"model_type": "gpt2", "vocab_size": 10, "n_embd": 8, "n_layer": 2, "n_head": 2,
     ...     "n_positions": 16}'''
-    >>> net = nn.language_model(**nn.net_arguments(json.loads(text)))
+    >>> net = nn.gpt2(**nn.net_arguments(json.loads(text)))
     >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((2, 5), int))
     >>> sorted(nn.interop.to_layout(nn.interop.layout_for(json.loads(text)), params))[-1]
     'transformer.wte.weight'
@@ -48,7 +47,7 @@ def net_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     families = {"gpt2": _gpt2, "bert": _bert, "llama": _llama}
     kind = config.get("model_type")
     if kind not in families:
-        raise ValueError(f"model_type {kind!r} is none of {', '.join(families)}.")
+        raise ValueError(f"model_type {kind!r} is not one of {', '.join(families)}.")
     return families[kind](config)
 
 
@@ -64,7 +63,7 @@ def _gpt2(config: Mapping[str, Any]) -> dict[str, Any]:
         "length": config["n_positions"],
         "mlp_width": config.get("n_inner") or 4 * config["n_embd"],
         "tied": config.get("tie_word_embeddings", True),
-        "norm": partial(layer_norm, epsilon=config.get("layer_norm_epsilon", 1e-5)),
+        "epsilon": config.get("layer_norm_epsilon", 1e-5),
         "activation": _activation(config, "activation_function", "gelu_new"),
     }
 
@@ -80,7 +79,7 @@ def _bert(config: Mapping[str, Any]) -> dict[str, Any]:
         "length": config["max_position_embeddings"],
         "types": config.get("type_vocab_size", 2),
         "mlp_width": config["intermediate_size"],
-        "norm": partial(layer_norm, epsilon=config.get("layer_norm_eps", 1e-12)),
+        "epsilon": config.get("layer_norm_eps", 1e-12),
         "activation": _activation(config, "hidden_act", "gelu"),
     }
 
@@ -104,26 +103,25 @@ def _llama(config: Mapping[str, Any]) -> dict[str, Any]:
         "heads": heads,
         "kv_heads": config.get("num_key_value_heads") or heads,
         "length": config["max_position_embeddings"],
-        "positions": rotary(float(turning["rope_theta"])),
+        "rotary": rotary(float(turning["rope_theta"])),
         "mlp_width": config["intermediate_size"],
         "tied": config.get("tie_word_embeddings", False),
-        "norm": partial(rms_norm, epsilon=config.get("rms_norm_eps", 1e-6)),
+        "epsilon": config.get("rms_norm_eps", 1e-6),
         "activation": _activation(config, "hidden_act", "silu"),
-        "gated": True,
         "bias": bias,
     }
 
 
 def _only(config: Mapping[str, Any], name: str, only: Any, default: Any = None) -> None:
-    """Raises ValueError where a setting is another than the one that is known."""
+    """Raises ValueError if a setting differs from the one that is supported."""
     value = config.get(name)
     value = default if value is None else value
     if value is not None and value != only:
-        raise ValueError(f"{name} is {value!r} in this config, and only {only!r} is known here.")
+        raise ValueError(f"{name} is {value!r} in this config, and only {only!r} is supported.")
 
 
 def _activation(config: Mapping[str, Any], name: str, default: str) -> Any:
     chosen = config.get(name, default)
     if chosen not in ACTIVATIONS:
-        raise ValueError(f"{name} is {chosen!r}, which is none of {', '.join(ACTIVATIONS)}.")
+        raise ValueError(f"{name} is {chosen!r}, which is not one of {', '.join(ACTIVATIONS)}.")
     return ACTIVATIONS[chosen]
