@@ -179,11 +179,11 @@ def test_bytes_are_refused_with_the_scale_they_want(name):
         (lambda: nn.resnet(10, width=0), "width must be a whole number"),
         (
             lambda: nn.convnext(10, depths=(1,)),
-            "one number of blocks and one of channels for each stage",
+            "one number of blocks and one of channels",
         ),
         (
             lambda: nn.convnext(10, depths=(), widths=()),
-            "one number of blocks and one of channels for each stage",
+            "one number of blocks and one of channels",
         ),
         (lambda: nn.convnext(10, depths=(0,), widths=(8,)), "blocks of a stage must be"),
         (lambda: nn.convnext(10, drop_rate=1.0), "rate is the fraction dropped"),

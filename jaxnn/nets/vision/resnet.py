@@ -108,7 +108,7 @@ def basic_block(width: int, stride: int = 1, *, project: bool = False) -> Layer:
 
 
 def bottleneck_block(width: int, stride: int = 1, *, project: bool = False) -> Layer:
-    """The block of the deeper nets: 1 x 1 to `width` channels, 3 x 3, and 1 x 1 to four times that."""
+    """The block of the deeper nets: 1 x 1 to fewer channels, 3 x 3, 1 x 1 to four times as many."""
     body = serial(
         *conv_norm(width, 1),
         jax.nn.relu,
