@@ -157,7 +157,7 @@ def test_the_closed_form_has_a_gradient():
         ),
         (
             lambda: nn.rbf.rbf_layer(3, kernel=nn.rbf.thin_plate_kernel, normalised=True),
-            "normalise another",
+            "normalize another",
         ),
         (lambda: nn.rbf.ridge(jnp.ones((3, 2)), jnp.ones(3), 0.1), "targets [rows, outputs], got"),
         (lambda: nn.rbf.ridge(jnp.ones((3, 2)), jnp.ones((4, 1)), 0.1), "got float32[3,2] and"),

@@ -100,8 +100,8 @@ def matrix_capsules(
     Returns:
       A layer from (poses [batch, height, width, below, 4, 4], activations
       [batch, height, width, below]) to (poses [batch, *positions, types, 4, 4], activations
-      [batch, *positions, types]) of the dtype of its input. The window has no padding; without one
-      there are no positions.
+      [batch, *positions, types]) of the dtype of its input. The window has no padding; without a
+      window, *positions is empty.
 
     Raises:
       TypeError: if the input is not a pair, or is not floating point.

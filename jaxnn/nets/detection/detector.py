@@ -28,7 +28,8 @@ PRIOR = 0.01  # the probability of an object at every position before training
 class Prediction(NamedTuple):
     """The output of a detector at every position of its map.
 
-    heat: [batch, rows, columns, classes], logits of the middle of an object being there.
+    heat: [batch, rows, columns, classes], the logit of each class that an object of it has its
+      middle at the position.
     boxes: [batch, rows, columns, 4], (left, top, right, bottom) in pixels of the image, in float32
       at least, since bfloat16 counts pixels only up to 256.
     """
@@ -113,8 +114,8 @@ def detect(prediction: Prediction, *, most: int = 100, iou: float = 0.5) -> Obje
 
     Returns:
       `Objects` in the order of their scores: boxes [batch, most, 4], labels int32 [batch, most],
-      and as mask the scores [batch, most], from 0 to 1, and 0 for a dropped box. With fewer than
-      `most` positions times classes, there are as many as those.
+      and as mask the scores [batch, most], from 0 to 1, and 0 for a dropped box. `most` is
+      lowered to rows * columns * classes if it is larger.
 
     Raises:
       TypeError: if prediction is not a `Prediction`, or most is not a whole number.

@@ -102,7 +102,7 @@ def join_objects(parts: Sequence[Objects]) -> Objects:
 
 
 def _array(values: Any, what: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers [objects, *shape]; anything empty is no objects."""
+    """Numbers [objects, *shape]; an empty value means no objects."""
     try:
         array = np.asarray(values, np.float64)
     except (TypeError, ValueError):

@@ -78,7 +78,7 @@ def rbf_layer(
     if normalised and kernel is thin_plate_kernel:
         raise ValueError(
             f"{title}: thin_plate_kernel is zero and negative at some distances, so that its sum "
-            "cannot normalise it; normalise another kernel."
+            "cannot normalize it; normalize another kernel."
         )
     scale_name = "metric" if metric == "full" else "log_width"
 
