@@ -152,10 +152,16 @@ from jaxnn.nets.transformer.text import (
     language_model,
     text_encoder,
 )
-from jaxnn.nets.vision.cnn import (
+from jaxnn.nets.vision.convnext import (
     convnext,
+)
+from jaxnn.nets.vision.lenet import (
     lenet,
+)
+from jaxnn.nets.vision.resnet import (
     resnet,
+)
+from jaxnn.nets.vision.unet import (
     unet,
 )
 from jaxnn.nets.vision.video import (

@@ -50,15 +50,15 @@ def test_objects_are_padded_to_the_fullest_picture():
 @pytest.mark.parametrize(
     ("box", "label", "said"),
     [
-        ([8, 3, 2, 9], 0, "picture 1, object 0: the box .* is inside out"),
+        ([8, 3, 2, 9], 0, "image 1, object 0: the box .* is inside out"),
         ([2, 9, 8, 3], 0, "is inside out or has no area"),
         ([2, 3, 2, 9], 0, "is inside out or has no area"),
-        ([-1, 3, 8, 9], 0, "reaches out of a picture of height 12 and width 16"),
-        ([2, 3, 17, 9], 0, "reaches out of a picture"),
-        ([2, 3, 8, 13], 0, "reaches out of a picture.*: clip it"),
+        ([-1, 3, 8, 9], 0, "extends beyond an image of height 12 and width 16"),
+        ([2, 3, 17, 9], 0, "extends beyond an image"),
+        ([2, 3, 8, 13], 0, "extends beyond an image.*: clip it"),
         ([2, 3, float("nan"), 9], 0, "is not finite"),
-        ([2, 3, 8, 9], 3, "the label 3 is none of 3 classes"),
-        ([2, 3, 8, 9], -1, "the label -1 is none of 3 classes"),
+        ([2, 3, 8, 9], 3, "the label 3 is not one of 3 classes"),
+        ([2, 3, 8, 9], -1, "the label -1 is not one of 3 classes"),
     ],
 )
 def test_bad_boxes_and_labels_are_refused(box, label, said):
@@ -67,9 +67,9 @@ def test_bad_boxes_and_labels_are_refused(box, label, said):
 
 
 def test_counts_that_do_not_agree_are_refused():
-    with pytest.raises(ValueError, match="a label for each box of each picture"):
+    with pytest.raises(ValueError, match="a label for each box of each image"):
         nn.detection.pack_objects([BOXES], [[0, 1]], size=(12, 16), classes=3)
-    with pytest.raises(ValueError, match="picture 1 has 3 objects, more than most=2"):
+    with pytest.raises(ValueError, match="image 1 has 3 objects, more than most=2"):
         nn.detection.pack_objects([[], BOXES], [[], [0, 1, 2]], size=(12, 16), classes=3, most=2)
 
 
@@ -200,7 +200,7 @@ def test_a_class_that_is_nowhere_does_not_count():
 
 
 def test_pictures_that_do_not_agree_are_refused():
-    with pytest.raises(ValueError, match="found has 1 pictures, truth has 2"):
+    with pytest.raises(ValueError, match="found has 1 images, truth has 2"):
         measured([[]], [[], []])
 
 
@@ -213,10 +213,10 @@ def test_a_generalized_overlap_does_not_depend_on_the_unit(by):
 @pytest.mark.parametrize(
     ("boxes", "labels", "said"),
     [
-        ([[[0, 0, 2, 2]]], [[1.7]], "picture 0, object 0: the label 1.7 is none of 2 classes"),
-        ([[[0, 0, 2, 2]]], [[2**32 + 1]], "the label 4.29497e.09 is none of 2 classes"),
-        ([[0, 0, 2, 2]], [[1]], r"boxes of picture 0 must be \[objects, 4\], got \[4\]"),
-        ([[[0, 0, 2, 2]]], [["one"]], "labels of picture 0 are no numbers"),
+        ([[[0, 0, 2, 2]]], [[1.7]], "image 0, object 0: the label 1.7 is not one of 2 classes"),
+        ([[[0, 0, 2, 2]]], [[2**32 + 1]], "the label 4.29497e.09 is not one of 2 classes"),
+        ([[0, 0, 2, 2]], [[1]], r"boxes of image 0 must be \[objects, 4\], got \[4\]"),
+        ([[[0, 0, 2, 2]]], [["one"]], "labels of image 0 are not numbers"),
     ],
 )
 def test_objects_that_are_no_boxes_or_classes_are_refused(boxes, labels, said):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.capsule import vector
+from jaxnn.nets.capsule.routing import cast_votes
 
 pytestmark = pytest.mark.ordinary
 
@@ -71,7 +71,7 @@ def test_primary_capsules_are_squashed_groups_of_channels(key):
 
 def test_votes_are_a_matrix_for_every_pair(key):
     x, w = normal(key, (2, 3, 4)), normal(key, (3, 4, 5, 6))
-    u = vector.votes(x, w)
+    u = cast_votes(x, w)
     assert u.shape == (2, 5, 3, 6)
     assert np.allclose(u[1, 2, 0], np.asarray(x[1, 0] @ w[0, :, 2]), atol=1e-5)
     assert np.allclose(u, np.einsum("bif,ifjd->bjid", x, w), atol=1e-5)
@@ -262,5 +262,5 @@ def test_what_is_no_capsules_is_refused(key):
 @pytest.mark.parametrize("loss", [nn.capsule.margin_loss, nn.capsule.spread_loss])
 @pytest.mark.parametrize("labels", [jnp.zeros((2, 1), int), jnp.zeros(2), jnp.zeros(3, int)])
 def test_labels_are_one_whole_number_a_row(loss, labels):
-    with pytest.raises(ValueError, match="takes one integer label a row"):
+    with pytest.raises(ValueError, match="takes one integer label per row"):
         loss(jnp.ones((2, 4)), labels)

@@ -108,19 +108,22 @@ def test_widths_are_distances_to_neighbours():
         (lambda x: nn.rbf.kmeans(jax.random.key(0), x, 0), "k, the number of centres, must be"),
         (
             lambda x: nn.rbf.kmeans(jax.random.key(0), x, 5),
-            "kmeans: 5 centres were asked of 4 rows",
+            "kmeans: k=5 centres were requested from 4 rows",
         ),
         (lambda x: nn.rbf.kmeans(jax.random.key(0), x[0], 1), "kmeans takes x [rows, features]"),
         (
             lambda x: nn.rbf.rows_as_centres(jax.random.key(0), x, 5),
-            "5 centres were asked of 4 rows",
+            "k=5 centres were requested from 4 rows",
         ),
-        (lambda x: nn.rbf.orthogonal_least_squares(x, x, 3), "3 centres were asked of 2 columns"),
+        (
+            lambda x: nn.rbf.orthogonal_least_squares(x, x, 3),
+            "k=3 centres were requested from 2 columns",
+        ),
         (
             lambda x: nn.rbf.orthogonal_least_squares(x, x[:3], 1),
             "got float32[4,2] and float32[3,2]",
         ),
-        (lambda x: nn.rbf.rbf_widths(x, neighbours=4), "more of them than the 4 neighbours"),
+        (lambda x: nn.rbf.rbf_widths(x, neighbours=4), "with k greater than neighbours=4"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(call, said):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.vision import cnn
+from jaxnn.nets.vision.convnext import layer_scale
 from tests import golden
 
 KEY = jax.random.key(0)
@@ -177,8 +177,14 @@ def test_bytes_are_refused_with_the_scale_they_want(name):
         (lambda: nn.resnet(10, ()), "depth is one of"),
         (lambda: nn.resnet(10, (1, 0)), "blocks of a stage must be a whole number"),
         (lambda: nn.resnet(10, width=0), "width must be a whole number"),
-        (lambda: nn.convnext(10, depths=(1,)), "as many of both"),
-        (lambda: nn.convnext(10, depths=(), widths=()), "as many of both"),
+        (
+            lambda: nn.convnext(10, depths=(1,)),
+            "one number of blocks and one of channels",
+        ),
+        (
+            lambda: nn.convnext(10, depths=(), widths=()),
+            "one number of blocks and one of channels",
+        ),
         (lambda: nn.convnext(10, depths=(0,), widths=(8,)), "blocks of a stage must be"),
         (lambda: nn.convnext(10, drop_rate=1.0), "rate is the fraction dropped"),
         (lambda: nn.unet(1, widths=()), "takes the channels of each level"),
@@ -197,7 +203,7 @@ def test_pictures_of_other_sizes_are_refused_by_name():
 
 
 def test_layer_scale_scales_channels():
-    net = cnn.layer_scale(0.5)
+    net = layer_scale(0.5)
     params, _ = net.init(KEY, X)
     assert (net({"scale": jnp.array([1.0, 2, 3])}, X) == X * jnp.array([1.0, 2, 3])).all()
     assert params["scale"].tolist() == [0.5] * 3

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.detection import detector
+from jaxnn.nets.detection.losses import _heat_of_objects
 
 KEY = jax.random.key(0)
 SIZE = (16, 24)
@@ -55,7 +55,7 @@ def test_every_place_holds_its_own_middle():
     ids=["unequal", "broken", "no map"],
 )
 def test_a_backbone_without_one_whole_stride_is_refused(backbone):
-    with pytest.raises(ValueError, match=r"the same whole number of times smaller"):
+    with pytest.raises(ValueError, match=r"smaller by the same whole factor"):
         nn.detection.detector(3, backbone).init(KEY, X)
 
 
@@ -90,7 +90,7 @@ def test_the_loss_of_who_knows_is_small_and_of_who_errs_is_not():
 
 
 def test_heat_falls_off_with_the_sides_of_the_box():
-    heat, peak = detector._gaussians(
+    heat, peak = _heat_of_objects(
         nn.detection.Objects(*map(jnp.asarray, pack([[[4, 0, 20, 4]]], [[0]]))),
         (4, 6),
         SIZE,
@@ -128,7 +128,7 @@ def test_focal_loss_is_the_papers():
 
 
 def test_objects_of_another_batch_are_refused():
-    with pytest.raises(ValueError, match="2 predictions and objects for 1 pictures"):
+    with pytest.raises(ValueError, match="predictions for 2 images and objects for 1"):
         nn.detection.detection_loss(sure(OBJECTS), pack([[]], [[]]), size=SIZE)
 
 

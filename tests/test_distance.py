@@ -212,7 +212,7 @@ def test_k_means_finds_the_clusters_at_every_scale(scale):
 
 
 def test_k_means_of_rows_that_are_not_numbers_is_refused():
-    with pytest.raises(ValueError, match="kmeans: x holds NaN or infinities"):
+    with pytest.raises(ValueError, match="kmeans: x has values that are NaN or infinite"):
         nn.rbf.kmeans(jax.random.key(0), jnp.ones((4, 2)).at[0, 0].set(jnp.nan), 2)
     with pytest.raises(TypeError, match=r"key must be one of jax.random.key"):
         nn.rbf.kmeans(0, jnp.ones((4, 2)), 2)  # pyright: ignore[reportArgumentType]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.capsule import matrix
+from jaxnn.nets.capsule import em_routing
 
 normal = jax.random.normal
 SHARP = [0.5, 0.7, 0.9]
@@ -35,7 +35,7 @@ def em(given, sharpness, parents):
             total = share.sum()
             mean[j] = (share[:, None] * votes[:, j]).sum(0) / total
             variance[j] = (share[:, None] * (votes[:, j] - mean[j]) ** 2).sum(0) / total
-            variance[j] += matrix.VARIANCE
+            variance[j] += em_routing.VARIANCE
             cost = ((beta_u[j] + np.log(np.sqrt(variance[j]))) * total).sum()
             active[j] = sigmoid(sharp * (beta_a[j] - cost))
         if iteration == len(sharpness) - 1:
@@ -150,7 +150,7 @@ def test_primary_matrix_capsules_are_maps_of_each_place(key):
 
 
 def test_the_schedule_sharpens():
-    numbers = [matrix.inverse_temperature(i) for i in range(3)]
+    numbers = [em_routing.inverse_temperature(i) for i in range(3)]
     assert np.allclose(numbers, [0.0005, 0.000975, 0.00142625])
 
 

@@ -143,7 +143,10 @@ def test_the_closed_form_has_a_gradient():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: nn.rbf.rbf_layer(0), "rbf: centres must be a whole number of at least 1, got 0"),
+        (
+            lambda: nn.rbf.rbf_layer(0),
+            "rbf_layer: centres must be a whole number of at least 1, got 0",
+        ),
         (
             lambda: nn.rbf.rbf_layer(3, width=0.0),
             "width must be a finite number greater than 0, got 0.0",
@@ -154,11 +157,11 @@ def test_the_closed_form_has_a_gradient():
         ),
         (
             lambda: nn.rbf.rbf_layer(3, kernel=nn.rbf.thin_plate_kernel, normalised=True),
-            "normalise another",
+            "normalize another",
         ),
         (lambda: nn.rbf.ridge(jnp.ones((3, 2)), jnp.ones(3), 0.1), "targets [rows, outputs], got"),
         (lambda: nn.rbf.ridge(jnp.ones((3, 2)), jnp.ones((4, 1)), 0.1), "got float32[3,2] and"),
-        (lambda: nn.rbf.ridge(jnp.ones((0, 2)), jnp.ones((0, 1)), 0.1), "there are no rows"),
+        (lambda: nn.rbf.ridge(jnp.ones((0, 2)), jnp.ones((0, 1)), 0.1), "no rows to learn from"),
         (
             lambda: nn.rbf.ridge(jnp.ones((3, 2)), jnp.ones((3, 1)), 0.0),
             "penalty must be a finite number greater",
@@ -175,7 +178,7 @@ def test_x_of_another_width_is_refused():
     params = start(layer, drawn(4, 2))
     with pytest.raises(ValueError, match="has centres of 2 features"):
         layer(params, drawn(4, 3))
-    with pytest.raises(TypeError, match="rbf takes floating features"):
+    with pytest.raises(TypeError, match="rbf_layer takes floating features"):
         layer(params, jnp.ones((4, 2), int))
-    with pytest.raises(ValueError, match="rbf takes"):
+    with pytest.raises(ValueError, match="rbf_layer takes"):
         layer.init(jax.random.key(0), drawn(4))

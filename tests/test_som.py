@@ -149,9 +149,9 @@ def test_rows_start_a_map():
         ),
         (
             lambda x: nn.som.self_organizing_map(nn.som.Grid(3, 3, True, True), 5),
-            "an even number of rows alone, got 3",
+            "needs an even number of rows, so that its top joins its bottom, got 3",
         ),
-        (lambda x: nn.som.self_organizing_map(GRID, 0), "som: steps must be"),
+        (lambda x: nn.som.self_organizing_map(GRID, 0), "self_organizing_map: steps must be"),
         (
             lambda x: nn.som.self_organizing_map(GRID, 5, radius=0.0),
             "radius must be a finite number greater than 0, got 0.0",
@@ -166,9 +166,9 @@ def test_rows_start_a_map():
         ),
         (
             lambda x: nn.som.self_organizing_map(GRID, 5).init(jax.random.key(0), x[0]),
-            "som takes x [rows, features]",
+            "self_organizing_map takes x [rows, features]",
         ),
-        (lambda x: nn.som.map_of_pca(x[:, :1], GRID), "two rows and two features at least"),
+        (lambda x: nn.som.map_of_pca(x[:, :1], GRID), "at least two rows and two features"),
         (lambda x: nn.som.map_of_pca(x * jnp.nan, GRID), "values are missing (NaN)"),
     ],
 )
@@ -180,7 +180,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(call, said):
 def test_rows_of_another_width_are_refused():
     net = nn.som.self_organizing_map(GRID, 5)
     _, state = net.init(jax.random.key(0), rows())
-    with pytest.raises(ValueError, match=re.escape("som takes x [rows, 3], got float32[4,2]")):
+    with pytest.raises(ValueError, match=re.escape("takes x [rows, 3], got float32[4,2]")):
         net.apply((), state, jnp.ones((4, 2)))
     with pytest.raises(ValueError, match="keeps state and got none"):
         net(state, rows())

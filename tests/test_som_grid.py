@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.som import grid
+from jaxnn.nets.som.grid import check_grid
 
 
 def test_a_square_grid_has_eight_neighbours_inside():
@@ -61,4 +61,4 @@ def test_decays_begin_at_the_value_and_never_rise(decay, end):
 
 def test_a_grid_is_checked():
     with pytest.raises(ValueError, match="thing: columns of the grid must be"):
-        grid.checked(nn.som.Grid(2, 0), "thing")
+        check_grid(nn.som.Grid(2, 0), "thing")

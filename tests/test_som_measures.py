@@ -49,11 +49,11 @@ def test_labels_are_those_of_most_rows_or_of_the_nearest_unit():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="a map of one unit has no second nearest"):
+    with pytest.raises(ValueError, match="a map of one unit has no second nearest unit"):
         nn.som.topographic_error(nn.som.Grid(1, 1), jnp.ones((1, 2)), jnp.ones((3, 2)))
-    with pytest.raises(ValueError, match="takes a label a row"):
+    with pytest.raises(ValueError, match="takes one label per row"):
         nn.som.unit_labels(nn.som.Grid(1, 2), jnp.zeros(3, int), jnp.zeros(2, int), 2)
-    with pytest.raises(ValueError, match="no row won a unit"):
+    with pytest.raises(ValueError, match="no row has a best-matching unit"):
         nn.som.unit_labels(nn.som.Grid(1, 2), jnp.full(2, -1), jnp.zeros(2, int), 2)
 
 
@@ -70,10 +70,10 @@ def test_a_map_of_another_grid_is_refused():
         lambda: nn.som.hit_map(nn.som.Grid(1, 5), index),
         lambda: nn.som.unit_labels(nn.som.Grid(1, 5), index, jnp.array([0, 1]), 2),
     ):
-        with pytest.raises(ValueError, match="an index is 5, of a grid of 5 units"):
+        with pytest.raises(ValueError, match="the index 5 is out of range for a grid of 5 units"):
             call()
     net, x = nn.som.self_organizing_map(nn.som.Grid(2, 2), 3), jnp.ones((4, 2))
-    with pytest.raises(ValueError, match="they are of another grid"):
+    with pytest.raises(ValueError, match="they belong to another grid"):
         net.apply((), {"weights": jnp.ones((6, 2)), "step": jnp.int32(0)}, x)
-    with pytest.raises(ValueError, match="organize: passes must be a whole number"):
+    with pytest.raises(ValueError, match="train_som: passes must be a whole number"):
         nn.som.train_som(net, net.init(jax.random.key(0), x)[1], x, 0)
