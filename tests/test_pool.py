@@ -202,8 +202,8 @@ def test_a_bad_argument_is_refused_when_the_layer_is_built(make, message):
         ),
         (max_pool(2), (4, 3), "max_pool takes .batch, .space, channels. with 1 to 3 spatial axes"),
         (global_avg_pool(), (4, 3), "global_avg_pool takes .batch, .space, channels"),
-        (global_max_pool(), (4, 0, 3), "global_max_pool takes one place at least"),
-        (adaptive_avg_pool(2), (4, 0, 3), "adaptive_avg_pool takes one place at least"),
+        (global_max_pool(), (4, 0, 3), "global_max_pool takes at least one position"),
+        (adaptive_avg_pool(2), (4, 0, 3), "adaptive_avg_pool takes at least one position"),
         (adaptive_max_pool((2, 2)), (4, 5, 3), "adaptive_max_pool: size has 2 entries"),
     ],
 )
