@@ -231,13 +231,13 @@ def test_dtypes_are_not_promoted(key, dtype):
 
 def test_shapes_that_do_not_fit_are_refused(key):
     logits, labels = draw(key), padded((1,), (1,), (1,))
-    with pytest.raises(ValueError, match="ctc_greedy takes logits"):
+    with pytest.raises(ValueError, match=r"ctc\.greedy takes logits"):
         nn.ctc.greedy(logits[0])
-    with pytest.raises(ValueError, match="ctc_beam takes one length for each of 3 rows"):
+    with pytest.raises(ValueError, match=r"ctc\.beam_search takes one length for each of 3 rows"):
         nn.ctc.beam_search(logits, jnp.array([5, 5]))
-    with pytest.raises(ValueError, match="ctc_beam: beams"):
+    with pytest.raises(ValueError, match=r"ctc\.beam_search: beams"):
         nn.ctc.beam_search(logits, beams=0)
-    with pytest.raises(ValueError, match="ctc_align takes labels .* of 3 rows"):
+    with pytest.raises(ValueError, match=r"ctc\.align takes labels .* of 3 rows"):
         nn.ctc.align(logits, labels[:2])
     with pytest.raises(TypeError, match="integer labels"):
         nn.ctc.align(logits, 1.0 * labels)
@@ -256,7 +256,7 @@ def test_padding_of_minus_one_is_padding():
 
 def test_a_label_beyond_the_classes_is_refused_or_cannot_be_said():
     logits, labels = jnp.zeros((1, 4, 6)), jnp.array([[6]])
-    with pytest.raises(ValueError, match="ctc_align: 6 is no label of 6 classes"):
+    with pytest.raises(ValueError, match=r"ctc\.align: 6 is not a label of 6 classes"):
         nn.ctc.align(logits, labels)
     steps, chance = jax.jit(nn.ctc.align)(logits, labels)
     assert (steps == -1).all()

@@ -160,7 +160,7 @@ def test_inputs_that_do_not_fit_are_refused(key):
     told = nn.gan.class_conditional(nn.dense(2), 3)
     judge = nn.gan.projection_discriminator(nn.conv(4, 3), 3)
     for net, x, error, said in [
-        (generator, jnp.ones((8, 0)), ValueError, r"at least one number a row, got float32\[8,0\]"),
+        (generator, jnp.ones((8, 0)), ValueError, r"with at least one feature, got float32\[8,0\]"),
         (generator, X, ValueError, r"takes noise \[rows, latent\]"),
         (generator, LABELS[:, None], TypeError, "takes floating features"),
         (discriminator, X.astype(jnp.uint8), TypeError, r"astype\(jnp.float32\) / 255"),

@@ -320,7 +320,7 @@ def test_what_cannot_be_is_refused():
         nn.gan.step(losses, SGD, decay=1.0)
     with pytest.raises(ValueError, match=r"a multiple of 3 rows, got float32\[16,2\]"):
         nn.gan.step(losses, SGD, critic_steps=3)(begin(), X)
-    with pytest.raises(ValueError, match=r"a generator of what is in the batch.*\[16,3\]"):
+    with pytest.raises(ValueError, match=r"a generator of rows like the batch's.*\[16,3\]"):
         nn.gan.step(losses, SGD)(begin(), jnp.ones((16, 3)))
-    with pytest.raises(ValueError, match="real and fake rows of one shape"):
+    with pytest.raises(ValueError, match="real and fake rows of the same shape"):
         nn.gan.gradient_penalty(lambda x: x, X, X[:8], jax.random.key(0))

@@ -87,7 +87,7 @@ def test_a_module_that_is_not_there_is_refused(params, index):
 
 
 def test_a_module_of_another_kind_is_refused(params):
-    with pytest.raises(ValueError, match="must be of the others' kind"):
+    with pytest.raises(ValueError, match="must be of the same kind as the others"):
         nn.mixture.swap_module(params["modules"], 1, params["modules"])
 
 
@@ -160,7 +160,7 @@ def test_one_module_a_device_gives_the_same_numbers_and_divides_the_work():
 def test_shardings_that_cannot_be_are_refused(params):
     with pytest.raises(ValueError, match="no 'model'"):
         nn.mixture.module_shardings(params, mesh(), "model")
-    with pytest.raises(ValueError, match="does not share out its modules among the 8 devices"):
+    with pytest.raises(ValueError, match="cannot be split evenly over the 8 devices"):
         nn.mixture.module_shardings(params, mesh(), "modules")
     with pytest.raises(ValueError, match="none of .* matches"):
         nn.mixture.module_shardings({"w": X}, mesh(), "modules")
@@ -172,15 +172,15 @@ def test_shardings_that_cannot_be_are_refused(params):
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="ensemble: n must be a whole number of at least 1"):
         nn.mixture.modular(nn.dense(2), 0)
-    with pytest.raises(ValueError, match="each: n must be a whole number"):
+    with pytest.raises(ValueError, match="vmap_modules: n must be a whole number"):
         nn.mixture.vmap_modules(nn.dense(2), 0)
     with pytest.raises(TypeError, match="got a cell: unroll it first"):
         nn.mixture.vmap_modules(nn.gru(2), 2)
-    with pytest.raises(ValueError, match="feature_parts of 4 cuts equal parts, got float32"):
+    with pytest.raises(ValueError, match="splits the features into 4 equal parts, got float32"):
         nn.mixture.feature_parts(4)(X)
 
 
 def test_parts_of_another_number_are_refused():
     net = nn.mixture.modular(nn.dense(2), 3, parts=nn.mixture.feature_parts(2))
-    with pytest.raises(ValueError, match=r"each of 3 takes \[3, ...\], got float32\[2,8,3\]"):
+    with pytest.raises(ValueError, match=r"vmap_modules of 3 modules takes \[3, ...\], got float32\[2,8,3\]"):
         net.init(jax.random.key(0), X)
