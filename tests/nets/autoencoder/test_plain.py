@@ -36,7 +36,8 @@ def test_an_autoencoder_is_its_halves_in_a_row(key):
 
 def test_another_shape_than_the_inputs_is_refused(key):
     with pytest.raises(
-        ValueError, match="the decoder must return the shape and dtype that the encoder takes.*8,6.*8,5"
+        ValueError,
+        match="the decoder must return the shape and dtype that the encoder takes.*8,6.*8,5",
     ):
         nn.autoencoder.plain_autoencoder(nn.dense(2), nn.dense(5)).init(key, X)
 
@@ -105,7 +106,9 @@ def test_a_bad_size_is_refused_when_the_halves_are_built(make, message):
 )
 def test_pictures_of_another_shape_or_of_bytes_are_refused(halves, key):
     net = nn.autoencoder.plain_autoencoder(*halves)
-    with pytest.raises(ValueError, match="_coder takes rows of shape .8, 8, 1., got float32.4,8,8,3."):
+    with pytest.raises(
+        ValueError, match="_coder takes rows of shape .8, 8, 1., got float32.4,8,8,3."
+    ):
         net.init(key, jnp.ones((4, 8, 8, 3)))
     with pytest.raises(TypeError, match="/ 255, as pictures are"):
         net.init(key, jnp.ones((4, 8, 8, 1), jnp.uint8))

@@ -1,9 +1,9 @@
 # pyright: reportArgumentType=false
 import json
-import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import chex
@@ -299,7 +299,7 @@ fit(steps=30, checkpoint={directory!r}, log=slow)
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = str(Path(__file__).parents[2])
     directory = str(tmp_path / "run")
     code = KILLED.format(root=root, directory=directory)
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

@@ -182,5 +182,7 @@ def test_bad_arguments_are_refused():
 
 def test_parts_of_another_number_are_refused():
     net = nn.mixture.modular(nn.dense(2), 3, parts=nn.mixture.feature_parts(2))
-    with pytest.raises(ValueError, match=r"vmap_modules of 3 modules takes \[3, ...\], got float32\[2,8,3\]"):
+    with pytest.raises(
+        ValueError, match=r"vmap_modules of 3 modules takes \[3, ...\], got float32\[2,8,3\]"
+    ):
         net.init(jax.random.key(0), X)

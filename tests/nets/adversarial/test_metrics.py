@@ -88,7 +88,12 @@ def test_one_mode_alone_is_precise_and_recalls_half():
 @pytest.mark.parametrize("measure", [nn.gan.frechet_distance, nn.gan.manifold_precision_recall])
 def test_features_that_do_not_fit_are_refused(measure):
     for real, generated, error, said in [
-        (A, B[:, :4], ValueError, r"the same width for both, got float64\[300,5\] and float64\[200,4\]"),
+        (
+            A,
+            B[:, :4],
+            ValueError,
+            r"the same width for both, got float64\[300,5\] and float64\[200,4\]",
+        ),
         (A[:, 0], B[:, 0], ValueError, r"takes features \[rows, features\]"),
         (A, B[:1], ValueError, r"at least \d rows, got float64\[1,5\]"),
         (A, B.astype(int), TypeError, "takes floating features, got int64"),

@@ -180,7 +180,11 @@ def test_without_a_key_the_noise_is_always_the_same(key):
 @pytest.mark.parametrize(
     ("width", "noise", "message"),
     [
-        (3, (8, 1, 2), "an encoder to .batch, 2 latents., means and log variances; this encoder returns"),
+        (
+            3,
+            (8, 1, 2),
+            "an encoder to .batch, 2 latents., means and log variances; this encoder returns",
+        ),
         (4, (8, 2), "variational takes noise .8, samples, 2. for this encoder, got"),
         (4, (8, 1, 3), "variational takes noise .8, samples, 2. for this encoder, got"),
         (4, (4, 1, 2), "variational takes noise .8, samples, 2. for this encoder, got"),

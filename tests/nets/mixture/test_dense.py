@@ -165,7 +165,9 @@ def test_an_expert_nobody_uses_is_reported_and_does_no_harm(branches):
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="the number of experts"):
         nn.mixture.mixture_of_experts(nn.dense(2))
-    with pytest.raises(ValueError, match="mixture_of_experts: branches must be a whole number of at least 1"):
+    with pytest.raises(
+        ValueError, match="mixture_of_experts: branches must be a whole number of at least 1"
+    ):
         nn.mixture.mixture_of_experts(nn.dense(2), 2, 0)
     with pytest.raises(ValueError, match="a tower for each task"):
         nn.mixture.multi_task(nn.dense(2), 2, {})

@@ -10,7 +10,7 @@ import pytest
 import jaxnn as nn
 from jaxnn import interop
 
-GOLDEN = Path(__file__).parent / "golden" / "interop.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "interop.npz"
 DECODERS = "gpt2", "gpt2_untied", "llama", "llama_tied"
 TOLERANCE = 1e-4
 GPT2 = {"model_type": "gpt2", "vocab_size": 9, "n_embd": 8, "n_layer": 2, "n_head": 2}
