@@ -21,7 +21,10 @@ def run(options: Options) -> Result:
     means = {name: float(each.mean()) for name, each in ratios.items()}
 
     digits = data.digits()
-    direction_end, clips = directions.learn(options, digits), directions.fixed_clips(options, digits)
+    direction_end, clips = (
+        directions.learn(options, digits),
+        directions.fixed_clips(options, digits),
+    )
     beliefs = directions.beliefs(direction_end.train, clips.x)
     light = directions.by_light(np.asarray(clips.x)) == np.asarray(clips.direction)
     accuracy = directions.accuracy(direction_end.train, clips)
