@@ -10,32 +10,67 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from examples import Options
+from examples import CATALOG, Entry, Options
 
 FOLDER = Path(__file__).parent
 EXTRAS = {"gpu": "cuda", "tpu": "tpu"}
+UNLISTED = Entry("Not in the catalog", float("nan"))
+FOOTER = """\
+Minutes are of a full run on 2 cores; every example also runs with --quick, in less than one.
+All examples need: pip install -e '.[examples]'. Data that no package contains are downloaded once,
+into the folder that JAXNN_DATA names."""
 
 
 def find() -> dict[str, str]:
-    """Every example by name with its line: the files here that define `run`, none imported."""
-    found = {}
-    for path in sorted(FOLDER.glob("*.py")):
+    """The first line of the docstring of every example, by name; no example is imported.
+
+    An example is a module or a package of this folder with the names `run` and `plan`.
+    """
+    lines = {}
+    for path in [*FOLDER.glob("*.py"), *FOLDER.glob("*/__init__.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body):
-            found[path.stem] = (ast.get_docstring(tree) or "").split("\n")[0]
-    return found
+        if {"run", "plan"} <= _top_level_names(tree):
+            name = path.stem if path.parent == FOLDER else path.parent.name
+            lines[name] = (ast.get_docstring(tree) or "").split("\n")[0]
+    return dict(sorted(lines.items()))
+
+
+def _top_level_names(tree: ast.Module) -> set[str]:
+    """The names that a module defines, assigns or imports from another one."""
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return names
+
+
+def listing() -> str:
+    """The examples by family, each with its duration and what it needs."""
+    examples = find()
+    entries = CATALOG | {name: UNLISTED for name in examples if name not in CATALOG}
+    families: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        if name in examples:
+            lines = families.setdefault(entry.family, [entry.family])
+            lines.append(f"  {name:16}{entry.minutes:>4g} min  {examples[name]}")
+            if entry.needs:
+                lines.append(f"{'':28}needs {entry.needs}")
+    return "\n\n".join(["\n".join(lines) for lines in families.values()] + [FOOTER])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns 0, 1 where a bar was missed, or 2 where nothing could run."""
+    """Run the command line; return 0, 1 if a threshold was missed, or 2 if nothing could run."""
     parser = _parser()
     common, _ = parser.parse_known_args(arguments)
-    # Only now, for the flags of an example that is named are a part of the help.
+    # The help is added only now because it includes the flags of the example that is named.
     parser.add_argument("-h", "--help", action="help", help="with a name, its own flags as well")
     if common.name is None:
         parser.parse_args(arguments)
-        for name, line in find().items():
-            print(f"{name:16}{line}")
+        print(listing())
         return 0
     try:
         example = _load(common.name)
@@ -58,25 +93,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m examples", add_help=False, allow_abbrev=False)
-    parser.add_argument("name", nargs="?", help="the example; without it, all are listed")
-    parser.add_argument("--quick", action="store_true", help="few steps, no bar is judged")
+    parser.add_argument("name", nargs="?", help="the example; without a name, all are listed")
+    parser.add_argument("--quick", action="store_true", help="few steps, no threshold is judged")
     parser.add_argument("--device", choices=("cpu", "gpu", "tpu"), help="where to compute")
     parser.add_argument("--seed", type=int, default=0, help="0 by default")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="runs by default")
     parser.add_argument(
         "--compile-for",
         metavar="TARGET",
-        help="compile its train step for an absent accelerator, v5e:2x2 or h100, and run nothing",
+        help="compile its train step for an absent accelerator (v5e:2x2, h100), without running it",
     )
     return parser
 
 
 def _load(name: str) -> Any:
-    found = find()
-    if name not in found:
-        near = difflib.get_close_matches(name, found, n=3, cutoff=0.5)
-        names = f"the nearest is {' or '.join(near)}" if near else f"there are {', '.join(found)}"
-        raise ValueError(f"there is no example {name!r}: {names}.")
+    names = find()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        known = f"the nearest is {' or '.join(near)}" if near else f"there are {', '.join(names)}"
+        raise ValueError(f"there is no example {name!r}: {known}.")
     return importlib.import_module(f"examples.{name}")
 
 
@@ -88,9 +123,9 @@ def _device(kind: str | None) -> Any:
     try:
         return jax.devices(kind)[0]
     except RuntimeError as error:
-        there = ", ".join(sorted({device.platform for device in jax.devices()} | {"cpu"}))
+        available = ", ".join(sorted({device.platform for device in jax.devices()} | {"cpu"}))
         mend = f" On a machine that has one: {install(EXTRAS[kind])}." if kind in EXTRAS else ""
-        raise ValueError(f"there is no {kind} here, only: {there}.{mend}") from error
+        raise ValueError(f"there is no {kind} here, only: {available}.{mend}") from error
 
 
 def _run(name: str, example: Any, kind: str | None, options: Options) -> int:
@@ -117,7 +152,7 @@ def _compile_for(target: str, example: Any, options: Options) -> int:
 
     from jaxnn.training import planning
 
-    # Nothing runs, so no device is wanted; plugins that find none say so at length.
+    # Nothing runs, so no device is needed; plugins that find none print long warnings.
     jax.config.update("jax_platforms", "cpu")
     step, train, batch = example.plan(options)
     try:

@@ -1,13 +1,13 @@
-"""Adversarial networks write rows of two medical and chemical tables that are nobody's.
+"""Adversarial networks generate rows of two tables, of tumors and of wines.
 
-For breast cancer and for wine, a generator that is told a class learns from the training rows alone
-to write rows of it, against a Wasserstein critic with a gradient penalty that takes five steps to
-its one. The rows are worth as much as what can be learned from them: a logistic regression fitted
-to written rows alone is tested on real ones that nothing has seen, beside one fitted to the real
-training rows, and beside one fitted to samples of a Gaussian for each class.
+For breast cancer and for wine, a generator that receives a class is trained on the training rows
+alone to generate rows of that class, against a Wasserstein critic with a gradient penalty, which
+takes five steps for each of its steps. The generated rows are worth as much as can be learned from
+them: a logistic regression fitted to them alone is tested on real rows, and compared with one
+fitted to the real training rows and with one fitted to samples of a Gaussian for each class.
 
-That rows are written and not copied shows in how far each lies from the nearest training row,
-beside how far real test rows lie from it. Columns are standardised, by the training rows.
+The distance of each generated row from the nearest training row, compared with the same distance of
+real test rows, shows that rows are not copies. Columns are standardized by the training rows.
 """
 
 from typing import NamedTuple
@@ -17,22 +17,36 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import jaxnn as nn
 from examples import Check, Options, Result, data
 
-BAR, NEAR = 0.95, 0.75  # of the real rows' accuracy; of the distance of test rows
-LATENT, WIDTH, CRITIC_STEPS, BATCH = 16, 128, 5, 120
-STEPS, QUICK_STEPS, DRAWS = 3000, 100, 5  # DRAWS: tables written, over which scores are means
+THRESHOLD = 0.95  # of the accuracy from generated rows over that from real ones
+NEAR = 0.75  # of the distance of generated rows from training rows over that of test rows
+LATENT = 16  # numbers of noise for a row
+WIDTH = 128  # of the two hidden layers of each network
+PENALTY = 10  # the weight of the gradient penalty
+CRITIC_STEPS = 5  # for each step of the generator
+RATE = 5e-4  # the learning rate at the start
+BATCH = 120
+STEPS = 3000
+QUICK_STEPS = 100
+DRAWS = 5  # tables generated, over which scores are averaged
 TABLES = {"breast_cancer": data.breast_cancer, "wine": data.wine}
-SHOWN = {  # columns of the picture
+SHOWN = {  # the columns in the figure
     "breast_cancer": {0: "mean radius", 1: "mean texture", 3: "mean area", 24: "worst smoothness"},
-    "wine": {0: "alcohol (%)", 4: "magnesium (mg/l)", 9: "colour intensity", 12: "proline (mg/l)"},
+    "wine": {0: "alcohol (%)", 4: "magnesium (mg/l)", 9: "color intensity", 12: "proline (mg/l)"},
 }
 
 
 class Table(NamedTuple):
-    """A split table in units of its training rows' deviations."""
+    """A split table, standardized by its training rows.
+
+    mean, deviation: [columns], of the training rows as measured.
+    """
 
     name: str
     rows: data.Split
@@ -49,21 +63,27 @@ def read(name: str) -> Table:
 
 
 def nets(table: Table) -> tuple[nn.Layer, nn.Layer]:
+    """The generator and the critic."""
     generator = nn.mlp(WIDTH, WIDTH, table.rows.x.shape[1])
     critic = nn.mlp(WIDTH, WIDTH, 1, activation=jax.nn.leaky_relu)
-    return nn.gan.class_conditional(generator, table.classes), nn.gan.class_conditional(
-        critic, table.classes
+    return (
+        nn.gan.class_conditional(generator, table.classes),
+        nn.gan.class_conditional(critic, table.classes),
     )
 
 
 def penalty(critic, real, fake, key):
-    return 10 * nn.gan.gradient_penalty(critic, real, fake, key)
+    return PENALTY * nn.gan.gradient_penalty(critic, real, fake, key)
 
 
-def begin(table: Table, options: Options):
-    """The generator of a table, the step, where it starts, and a batch."""
+def length(options: Options) -> int:
+    return QUICK_STEPS if options.quick else STEPS
+
+
+def prepared(table: Table, options: Options):
+    """(the generator, the step, the state to start from, a batch) for a table."""
     pair = nets(table)
-    rate = optax.cosine_decay_schedule(5e-4, QUICK_STEPS if options.quick else STEPS)
+    rate = optax.cosine_decay_schedule(RATE, length(options))
     rates = rate, lambda count: rate(count / CRITIC_STEPS)
     optimizers = [optax.adam(each, b1=0.5, b2=0.9) for each in rates]
     x = jax.ShapeDtypeStruct((BATCH, table.rows.x.shape[1]), jnp.float32)
@@ -77,99 +97,107 @@ def begin(table: Table, options: Options):
 
 
 def plan(options: Options):
-    _, step, train, batch = begin(read("breast_cancer"), options)
+    _, step, train, batch = prepared(read("breast_cancer"), options)
     return step, train, batch
 
 
-class Written(NamedTuple):
-    """Tables [draws, rows, columns] that were written, and what they are worth."""
+class Generated(NamedTuple):
+    """Generated tables, and what they are worth.
+
+    x: [draws, rows, columns].
+    accuracy, real_accuracy, gaussian_accuracy: on real test rows, of what was fitted to generated
+      rows, to the real training rows and to samples of Gaussians.
+    distances: to the nearest training row, of "generated" and of "test" rows, as the root of the
+      mean square of the columns.
+    """
 
     x: np.ndarray
-    accuracy: float  # of what learned from them, on real test rows
-    real_accuracy: float  # of what learned from the real training rows
+    accuracy: float
+    real_accuracy: float
     gaussian_accuracy: float
-    distances: dict[str, np.ndarray]  # to the nearest training row, in deviations a column
+    distances: dict[str, np.ndarray]
     history: list[dict[str, float]]
     parameters: int
 
     @property
     def nearness(self) -> float:
-        """How far written rows lie from training rows, in units of how far test rows do."""
-        return float(np.median(self.distances["written"]) / np.median(self.distances["test"]))
+        """The median distance of generated rows over that of test rows."""
+        return float(np.median(self.distances["generated"]) / np.median(self.distances["test"]))
 
 
-def write(table: Table, options: Options) -> Written:
-    generator, step, train, _ = begin(table, options)
-    steps = QUICK_STEPS if options.quick else STEPS
-    rows = table.rows
+def generate(table: Table, options: Options) -> Generated:
+    """Train on a table, and generate as many rows of each class as there are real ones."""
+    generator, step, train, _ = prepared(table, options)
+    rows, steps = table.rows, length(options)
     end = nn.training.fit(
         step, train, (rows.x, rows.y), steps=steps, batch_size=BATCH, every=steps // 20
     )
-    # As many rows of each class as there are real ones.
     key = jax.random.key(2000 + options.seed)
     z = jax.random.normal(key, (DRAWS, len(rows.y), LATENT))
     x = np.stack([np.asarray(nn.gan.sample(generator, end.train, (each, rows.y))) for each in z])
     rng = np.random.default_rng(options.seed)
     simple = [gaussian(rng, rows.x, rows.y) for _ in range(DRAWS)]
-    return Written(
-        x,
-        float(np.mean([score(each, rows) for each in x])),
-        score(rows.x, rows),
-        float(np.mean([score(each, rows) for each in simple])),
-        {
-            "written": nearest(x.reshape(-1, x.shape[-1]), rows.x),
+    return Generated(
+        x=x,
+        accuracy=float(np.mean([score(each, rows) for each in x])),
+        real_accuracy=score(rows.x, rows),
+        gaussian_accuracy=float(np.mean([score(each, rows) for each in simple])),
+        distances={
+            "generated": nearest(x.reshape(-1, x.shape[-1]), rows.x),
             "test": nearest(rows.test_x, rows.x),
         },
-        end.history,
-        nn.count_params(train.generator.params) + nn.count_params(train.discriminator.params),
+        history=end.history,
+        parameters=nn.count_params((train.generator.params, train.discriminator.params)),
     )
+
+
+def metrics(name: str, generated: Generated) -> dict[str, float]:
+    real = generated.real_accuracy
+    return {
+        f"{name}_accuracy": generated.accuracy,
+        f"{name}_real_accuracy": real,
+        f"{name}_gaussian_ratio": generated.gaussian_accuracy / real,
+        f"{name}_least_distance": float(generated.distances["generated"].min()),
+        f"{name}_least_test_distance": float(generated.distances["test"].min()),
+    }
 
 
 def run(options: Options) -> Result:
     tables = {name: read(name) for name in TABLES}
-    written = {name: write(table, options) for name, table in tables.items()}
-    checks = [
-        Check(f"{name}_ratio", each.accuracy / each.real_accuracy, BAR)
-        for name, each in written.items()
+    generated = {name: generate(table, options) for name, table in tables.items()}
+    first = generated["breast_cancer"]
+    ratios = [
+        Check(f"{name}_ratio", each.accuracy / each.real_accuracy, THRESHOLD)
+        for name, each in generated.items()
     ]
-    checks += [Check(f"{name}_nearness", each.nearness, NEAR) for name, each in written.items()]
-    metrics = {}
-    for name, each in written.items():
-        metrics |= {
-            f"{name}_accuracy": each.accuracy,
-            f"{name}_real_accuracy": each.real_accuracy,
-            f"{name}_gaussian_ratio": each.gaussian_accuracy / each.real_accuracy,
-            f"{name}_least_distance": float(each.distances["written"].min()),
-            f"{name}_least_test_distance": float(each.distances["test"].min()),
-        }
-    first = written["breast_cancer"]
+    near = [Check(f"{name}_nearness", each.nearness, NEAR) for name, each in generated.items()]
     return Result(
-        checks=tuple(checks),
+        checks=(*ratios, *near),
         baseline="a Gaussian for each class",
-        baseline_value=metrics["breast_cancer_gaussian_ratio"],
-        steps=QUICK_STEPS if options.quick else STEPS,
+        baseline_value=first.gaussian_accuracy / first.real_accuracy,
+        steps=length(options),
         parameters=first.parameters,
-        metrics=metrics,
+        metrics={
+            metric: value
+            for name, each in generated.items()
+            for metric, value in metrics(name, each).items()
+        },
         history=first.history,
-        pictures={
-            "marginals": marginals(tables, written),
-            "distances": distances(written),
+        figures={
+            "marginals": draw_marginals(tables, generated),
+            "distances": draw_distances(generated),
         },
     )
 
 
 def score(x: np.ndarray, rows: data.Split) -> float:
-    """The accuracy on real test rows of a logistic regression that learned from x alone."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
+    """The accuracy on real test rows of a logistic regression fitted to x."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, rows.y)
     return float(model.score(rows.test_x, rows.test_y))
 
 
 def gaussian(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Samples of a Gaussian fitted to each class, with the labels y."""
+    """Samples, with the labels y, of a Gaussian fitted to each class."""
     drawn = np.empty_like(x)
     for label in np.unique(y):
         own = x[y == label].astype(np.float64)
@@ -180,43 +208,43 @@ def gaussian(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarr
 
 
 def nearest(x: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """How far each row lies from the nearest known one: the root of the mean over columns."""
+    """The distance of each row from the nearest known one: the root of the mean over columns."""
     return np.array([np.sqrt(np.square(known - row).mean(1).min()) for row in x])
 
 
-def marginals(tables: dict[str, Table], written: dict[str, Written]) -> Figure:
-    """Columns of both tables, written over real."""
+def draw_marginals(tables: dict[str, Table], generated: dict[str, Generated]) -> Figure:
+    """Histograms of columns of both tables, generated over real."""
     figure = Figure(figsize=(14, 7), layout="constrained")
-    figure.suptitle("Columns of written rows over those of the real training rows, as measured")
+    figure.suptitle("Columns of generated rows over those of the real training rows, as measured")
     axes = figure.subplots(len(tables), 4)
     for line, (name, table) in zip(axes, tables.items(), strict=True):
-        for each, (column, title) in zip(line, SHOWN[name].items(), strict=True):
-            scale = table.mean[column], table.deviation[column]
-            real = table.rows.x[:, column] * scale[1] + scale[0]
-            ours = written[name].x[..., column].ravel() * scale[1] + scale[0]
+        for panel, (column, title) in zip(line, SHOWN[name].items(), strict=True):
+            mean, deviation = table.mean[column], table.deviation[column]
+            real = table.rows.x[:, column] * deviation + mean
+            ours = generated[name].x[..., column].ravel() * deviation + mean
             low, high = np.quantile(np.concatenate([real, ours]), (0.002, 0.998))
             bins = np.linspace(low, high, 25)
-            each.hist(real, bins, density=True, color="silver", label="real")
-            each.hist(ours, bins, density=True, histtype="step", linewidth=2, label="written")
-            each.set(xlabel=f"{name.replace('_', ' ')}: {title}", yticks=[])
+            panel.hist(real, bins, density=True, color="silver", label="real")
+            panel.hist(ours, bins, density=True, histtype="step", lw=2, label="generated")
+            panel.set(xlabel=f"{name.replace('_', ' ')}: {title}", yticks=[])
         line[0].set_ylabel("density")
     axes[0, 0].legend()
     return figure
 
 
-def distances(written: dict[str, Written]) -> Figure:
-    """How far rows lie from the nearest training row, written beside real ones."""
+def draw_distances(generated: dict[str, Generated]) -> Figure:
+    """Histograms of the distance from the nearest training row, of generated and real rows."""
     figure = Figure(figsize=(12, 5), layout="constrained")
     figure.suptitle(
-        "How far written and real test rows lie from the nearest training row: a copy has 0"
+        "Distance of generated and of real test rows from the nearest training row: a copy has 0"
     )
-    for axes, (name, each) in zip(figure.subplots(1, 2), written.items(), strict=True):
+    for axes, (name, each) in zip(figure.subplots(1, 2), generated.items(), strict=True):
         bins = np.linspace(0, np.quantile(each.distances["test"], 0.99) * 1.2, 30)
         for title, values in each.distances.items():
             axes.hist(values, bins, density=True, alpha=0.6, label=f"{title} rows")
         axes.set(
             title=name.replace("_", " "),
-            xlabel="distance to the nearest training row (deviations, root mean square of columns)",
+            xlabel="distance (standard deviations, root mean square of columns)",
             ylabel="density",
         )
         axes.legend()

@@ -1,10 +1,10 @@
-"""A variational autoencoder of digits: how likely it finds new ones, and digits that it makes up.
+"""A variational autoencoder learns digits: how likely it finds new ones, and digits it generates.
 
-Grey pixels are probabilities: every step draws black or white pixels from them anew, from digits
-that are turned, scaled and moved a little. The test digits are drawn once and for all. The
-importance-weighted bound of their likelihood with 500 draws of the code is beside that of a mixture
-of Bernoulli distributions, fitted on the same digits, whose likelihood is exact. Widths, latents
-and steps were chosen on 800 of the 4000 digits.
+Gray pixels are treated as probabilities: every step samples black or white pixels anew, from digits
+that are rotated, scaled and moved a little. The pixels of the test digits are sampled only once.
+Their likelihood is measured by the importance-weighted bound with 500 samples of the code, and
+compared with that of a mixture of Bernoulli distributions fitted to the same digits, whose
+likelihood is exact. Widths, latents and number of steps were chosen on 800 of the 4000 digits.
 """
 
 import jax
@@ -15,23 +15,31 @@ from matplotlib.figure import Figure
 
 import jaxnn as nn
 from examples import Check, Options, Result, data
-from examples.compression import warped
+from examples.common.images import tiled, warped
 
-BAR = 110.0  # nats a digit, by the importance-weighted bound
-LATENTS, WIDTHS = 20, (400, 400)
-DRAWS, PARTS = 500, 50  # of the code, and how many at once
-BATCH, STEPS, QUICK_STEPS = 128, 6000, 150
-COMPONENTS, ROUNDS = 40, 30  # of the mixture, and of its fit
+THRESHOLD = 110.0  # nats a digit, by the importance-weighted bound
+LATENTS = 20  # numbers in the code
+WIDTHS = (400, 400)  # of the hidden layers on each side of the code
+DRAWS = 500  # samples of the code of a test digit
+PARTS = 50  # samples at once; it divides DRAWS
+COMPONENTS = 40  # of the mixture
+ROUNDS = 30  # of its expectation maximization
+RATE = 1e-3  # the highest learning rate
+DECAY = 1e-2  # of the weights
+BATCH = 128
+STEPS = 6000
+QUICK_STEPS = 150
 
 encoder, decoder = nn.autoencoder.dense_coder(
     (28, 28, 1), 2 * LATENTS, *WIDTHS, activation=jax.nn.gelu
 )
 net = nn.autoencoder.variational(encoder, decoder)
-bound = nn.autoencoder.variational_loss(net, LATENTS, nn.autoencoder.bernoulli_log_likelihood)
+likelihood = nn.autoencoder.bernoulli_log_likelihood
+bound = nn.autoencoder.variational_loss(net, LATENTS, likelihood)
 
 
 def loss(params, state, batch, *, key, train):
-    """The negative bound; in training on warped digits of pixels drawn anew."""
+    """The negative bound; in training, of warped digits with newly sampled pixels."""
     if train:
         batch = warped(jax.random.fold_in(key, 0), batch)
         batch = jax.random.bernoulli(jax.random.fold_in(key, 1), jnp.clip(batch, 0, 1))
@@ -44,8 +52,8 @@ def length(options: Options) -> int:
 
 
 def plan(options: Options):
-    rate = optax.warmup_cosine_decay_schedule(0.0, 1e-3, 100, max(length(options), 200))
-    optimizer = optax.adamw(rate, weight_decay=1e-2)
+    rate = optax.warmup_cosine_decay_schedule(0.0, RATE, 100, max(length(options), 200))
+    optimizer = optax.adamw(rate, weight_decay=DECAY)
     x = jax.ShapeDtypeStruct((BATCH, 28, 28, 1), jnp.float32)
     noise = jax.ShapeDtypeStruct((BATCH, 1, LATENTS), jnp.float32)
     train = nn.training.init_train(net, optimizer, jax.random.key(options.seed), (x, noise))
@@ -53,26 +61,35 @@ def plan(options: Options):
 
 
 def binary(x: np.ndarray) -> np.ndarray:
-    """Digits [rows, 28, 28, 1] of pixels drawn once and for all."""
+    """Digits [rows, 28, 28, 1] of sampled pixels, the same at every call."""
     drawn = np.random.default_rng(0).random(x.shape) < x
     return drawn.astype(np.float32).reshape(-1, 28, 28, 1)
 
 
 @jax.jit
 def bounds(params, x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Both bounds [rows] of digits [rows, 28, 28, 1], in nats, from DRAWS draws of the code."""
+    """(the evidence lower bound, the importance-weighted one), each [rows], in nats.
+
+    Both are of digits [rows, 28, 28, 1], with DRAWS samples of the code.
+    """
 
     def part(key):
         noise = jax.random.normal(key, (len(x), PARTS, LATENTS))
         latent = net(params, (x, noise))
-        of_one = nn.autoencoder.elbo(x, latent, nn.autoencoder.bernoulli_log_likelihood)
-        return of_one, nn.autoencoder.importance_bound(
-            x, latent, nn.autoencoder.bernoulli_log_likelihood
-        )
+        elbo = nn.autoencoder.elbo(x, latent, likelihood)
+        return elbo, nn.autoencoder.importance_bound(x, latent, likelihood)
 
-    of_one, weighted = jax.lax.map(part, jax.random.split(key, DRAWS // PARTS))
-    # The bounds of the parts are logarithms of means, all over as many draws.
-    return of_one.mean(axis=0), jax.nn.logsumexp(weighted, axis=0) - np.log(len(weighted))
+    elbo, weighted = jax.lax.map(part, jax.random.split(key, DRAWS // PARTS))
+    # The bound of a part is the logarithm of a mean, and all parts have equally many samples.
+    return elbo.mean(axis=0), jax.nn.logsumexp(weighted, axis=0) - np.log(len(weighted))
+
+
+def all_bounds(params, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`bounds` of any multiple of 100 digits."""
+    # In parts of 100 rows, because the decoder gets PARTS codes of every row at once.
+    parts = [bounds(params, part, jax.random.key(0)) for part in np.split(x, len(x) // 100)]
+    elbo, weighted = zip(*parts, strict=True)
+    return np.concatenate(elbo), np.concatenate(weighted)
 
 
 def mixture(x: np.ndarray, test: np.ndarray, components: int) -> float:
@@ -86,75 +103,59 @@ def mixture(x: np.ndarray, test: np.ndarray, components: int) -> float:
         return rows @ np.log(on).T + (1 - rows) @ np.log(1 - on).T + np.log(share)
 
     def total(logs):
-        most = logs.max(axis=1, keepdims=True)
-        return most[:, 0] + np.log(np.exp(logs - most).sum(axis=1))
+        largest = logs.max(axis=1, keepdims=True)
+        return largest[:, 0] + np.log(np.exp(logs - largest).sum(axis=1))
 
     for _ in range(ROUNDS):
         logs = joint(x)
-        belongs = np.exp(logs - total(logs)[:, None])
-        held = belongs.sum(axis=0)
-        on = (belongs.T @ x + 0.5) / (held[:, None] + 1)  # no pixel is ever impossible
-        share = (held + 1) / (len(x) + components)
+        responsibility = np.exp(logs - total(logs)[:, None])
+        counts = responsibility.sum(axis=0)
+        on = (responsibility.T @ x + 0.5) / (counts[:, None] + 1)  # no pixel is ever impossible
+        share = (counts + 1) / (len(x) + components)
     return float(-total(joint(test)).mean())
 
 
 def run(options: Options) -> Result:
     digits = data.digits()
+    x = digits.x.reshape(-1, 28, 28, 1)
     test = binary(digits.test_x[:100] if options.quick else digits.test_x)
     step, train, _ = plan(options)
-    end = nn.training.fit(
-        step,
-        train,
-        digits.x.reshape(-1, 28, 28, 1),
-        steps=length(options),
-        batch_size=BATCH,
-        every=50,
-    )
+    steps = length(options)
+    end = nn.training.fit(step, train, x, steps=steps, batch_size=BATCH, every=50)
     params = end.train.params
-    # In parts, since every row brings PARTS rows for the decoder.
-    parts = [bounds(params, part, jax.random.key(0)) for part in np.split(test, len(test) // 100)]
-    of_one, weighted = (np.concatenate(each) for each in zip(*parts, strict=True))
-    alone, beside = (mixture(binary(digits.x), test, n) for n in (1, COMPONENTS))
+    elbo, weighted = all_bounds(params, test)
+    independent, mixed = (mixture(binary(digits.x), test, n) for n in (1, COMPONENTS))
     nats = float(-weighted.mean())
-    used = nn.training.evaluate(bound, end.train, test, batch_size=len(test))
+    terms = nn.training.evaluate(bound, end.train, test, batch_size=len(test))
     return Result(
-        checks=(Check("nats", nats, BAR, higher_is_better=False),),
+        checks=(Check("nats", nats, THRESHOLD, higher_is_better=False),),
         baseline=f"mixture of {COMPONENTS} Bernoulli distributions",
-        baseline_value=beside,
-        steps=length(options),
-        parameters=nn.count_params(train.params),
+        baseline_value=mixed,
+        steps=steps,
+        parameters=nn.count_params(params),
         metrics={
-            "negative_elbo": float(-of_one.mean()),
-            "rate": used["rate"],
-            "distortion": used["distortion"],
-            "nats_saved": alone - nats,  # against pixels that know nothing of each other
+            "negative_elbo": float(-elbo.mean()),
+            "rate": terms["rate"],
+            "distortion": terms["distortion"],
+            "nats_saved": independent - nats,  # compared with independent pixels
         },
         history=end.history,
-        pictures={
-            "samples": samples(params),
-            "walk": walk(params, digits.test_x, digits.test_y),
-        },
+        figures={"samples": samples(params), "walk": walk(params, digits.test_x, digits.test_y)},
     )
 
 
 def decoded(params, code: jax.Array) -> np.ndarray:
-    """The probability of ink [rows, 28, 28] for codes [rows, LATENTS]."""
+    """The probability of a black pixel [rows, 28, 28] for codes [rows, LATENTS]."""
     return np.asarray(jax.nn.sigmoid(decoder(params["decoder"], code)))[..., 0]
 
 
-def tiled(pictures: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures [rows, 28, 28] side by side, as one."""
-    grid = pictures.reshape(-1, columns, 28, 28)
-    return grid.transpose(0, 2, 1, 3).reshape(-1, columns * 28)
-
-
 def samples(params) -> Figure:
-    """Digits that nobody wrote: codes drawn from the prior, decoded."""
+    """Generated digits: codes sampled from the prior, decoded."""
     figure = Figure(figsize=(8, 8.4), layout="constrained")
     axes = figure.subplots()
     code = jax.random.normal(jax.random.key(0), (144, LATENTS))
     axes.imshow(tiled(decoded(params, code), 12), cmap="gray_r", vmin=0, vmax=1)
-    axes.set_title("Digits that nobody wrote: 144 codes drawn from the prior", fontsize=13)
+    axes.set_title("Generated digits: 144 codes sampled from the prior", fontsize=13)
     axes.axis("off")
     return figure
 

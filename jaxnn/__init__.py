@@ -228,4 +228,5 @@ check_public(globals(), __all__)
 def __getattr__(name: str):
     if name.startswith("_"):  # what Python and its tools ask every module for
         raise AttributeError(f"module 'jaxnn' has no attribute {name!r}")
-    raise absent(name, __all__)
+    spaces = (autoencoder, capsule, ctc, detection, gan, graph, mixture, rbf, som, spiking)
+    raise absent(name, __all__, {each.__name__.split(".")[-1]: each.__all__ for each in spaces})

@@ -1,7 +1,7 @@
-"""Augmentation: pictures changed at random in ways that leave alone what they show.
+"""Augmentation: random changes of images that leave alone what they show.
 
-Pure functions of a key and pictures x [batch, height, width, channels], each picture changed by
-numbers of its own; under `jax.jit` they run on the device, inside a loss's training branch.
+Pure functions of a key and images x [batch, height, width, channels], each image changed by numbers
+of its own; under `jax.jit` they run on the device, inside the training branch of a loss.
 """
 
 import math
@@ -14,21 +14,24 @@ from jaxnn import core
 
 
 def affine(x: jax.Array, matrices: Any) -> jax.Array:
-    """Pictures warped by affine maps, between pixels by bilinear interpolation.
+    """Images warped by affine maps, with bilinear interpolation.
 
-    y[n, p] = x[n, A p + b], with (A | b) = matrices[n] and p the (row, column) of a pixel's centre,
-    counted from the centre of the picture; zeros come in from outside.
+    y[n, p] = x[n, A p + b], with (A | b) = matrices[n] and p the (row, column) of the center of a
+    pixel, counted from the center of the image; outside of the image x is zero.
 
-    The maps lead from places in y to places in x: A = 0.5 I makes what is seen twice as large, and
-    b = (0, 1) moves it left by a pixel.
+    The maps lead from places in y to places in x: A = 0.5 I shows everything twice as large, and b
+    = (0, 1) moves it left by a pixel.
 
     Args:
       x: floats [batch, height, width, channels].
       matrices: floats [batch, 2, 3], in pixels.
 
+    Returns:
+      Images of the same shape and dtype.
+
     Raises:
-      TypeError: for pictures that are no floats.
-      ValueError: for another rank, or matrices of another shape.
+      TypeError: if the images are not floating point.
+      ValueError: if they do not have four axes, or the matrices have another shape.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> x = jnp.arange(4.0).reshape(1, 1, 4, 1)
@@ -71,10 +74,13 @@ def affine(x: jax.Array, matrices: Any) -> jax.Array:
 
 
 def rotation(degrees: Any) -> jax.Array:
-    """The matrices [batch, 2, 3] by which `affine` turns pictures, counter-clockwise as shown.
+    """The matrices with which `affine` rotates images counterclockwise.
 
     Args:
       degrees: floats [batch].
+
+    Returns:
+      Floats [batch, 2, 3].
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.augmentation.rotation(jnp.array([0.0])).tolist()
@@ -87,14 +93,19 @@ def rotation(degrees: Any) -> jax.Array:
 
 
 def rotate(key: jax.Array, x: jax.Array, degrees: float) -> jax.Array:
-    """Each picture turned about its centre by an angle drawn evenly from [-degrees, degrees].
+    """Each image rotated about its center by an angle drawn uniformly from [-degrees, degrees].
 
     Args:
-      x: floats [batch, height, width, channels]; zeros come in.
+      key: a random key.
+      x: floats [batch, height, width, channels]; zeros enter at the border.
       degrees: the largest angle, 0 to 180.
 
+    Returns:
+      Images of the same shape and dtype.
+
     Raises:
-      TypeError, ValueError: as `affine` does; for an angle out of range.
+      TypeError: if the images are not floating point.
+      ValueError: if they do not have four axes, or the angle is out of range.
 
     >>> import jax, jaxnn as nn
     >>> nn.augmentation.rotate(jax.random.key(0), jax.numpy.ones((8, 28, 28, 1)), 15).shape
@@ -108,15 +119,19 @@ def rotate(key: jax.Array, x: jax.Array, degrees: float) -> jax.Array:
 
 
 def shift(key: jax.Array, x: jax.Array, most: int) -> jax.Array:
-    """Each picture moved by whole pixels, drawn evenly from -most to most along both axes.
+    """Each image moved by whole pixels, drawn uniformly from -most to most along both axes.
 
     Args:
-      x: floats [batch, height, width, channels]; zeros come in.
-      most: pixels, 0 or more.
+      key: a random key.
+      x: floats [batch, height, width, channels]; zeros enter at the border.
+      most: the largest shift in pixels, 0 or more.
+
+    Returns:
+      Images of the same shape and dtype.
 
     Raises:
-      TypeError: for pictures that are no floats.
-      ValueError: for another rank, or for a number that is negative or not whole.
+      TypeError: if the images are not floating point.
+      ValueError: if they do not have four axes, or most is negative or not whole.
 
     >>> import jax, jaxnn as nn
     >>> nn.augmentation.shift(jax.random.key(0), jax.numpy.ones((8, 28, 28, 1)), 2).shape
@@ -127,16 +142,21 @@ def shift(key: jax.Array, x: jax.Array, most: int) -> jax.Array:
 
 
 def crop(key: jax.Array, x: jax.Array, size: int | tuple[int, ...], padding: int = 0) -> jax.Array:
-    """A window of each picture at a place drawn evenly, after a border of zeros was added.
+    """A window of each image at a place drawn uniformly, after a border of zeros was added.
 
     Args:
+      key: a random key.
       x: floats [batch, height, width, channels].
-      size: of the window in pixels, one number or (height, width).
-      padding: pixels of the border, on each side.
+      size: the size of the window in pixels, one number or (height, width).
+      padding: the width of the border in pixels, on each side.
+
+    Returns:
+      Images [batch, *size, channels] of the same dtype.
 
     Raises:
-      TypeError: for pictures that are no floats.
-      ValueError: for another rank, or a window that is larger than the bordered picture.
+      TypeError: if the images are not floating point.
+      ValueError: if they do not have four axes, or the window is larger than the image with its
+        border.
 
     (He et al., Deep residual learning for image recognition, 2015, with padding=4.)
 
@@ -153,14 +173,18 @@ def crop(key: jax.Array, x: jax.Array, size: int | tuple[int, ...], padding: int
 
 
 def flip(key: jax.Array, x: jax.Array) -> jax.Array:
-    """Each picture mirrored left to right with probability 1/2.
+    """Each image mirrored left to right with probability 1/2.
 
     Args:
+      key: a random key.
       x: floats [batch, height, width, channels].
 
+    Returns:
+      Images of the same shape and dtype.
+
     Raises:
-      TypeError: for pictures that are no floats.
-      ValueError: for another rank.
+      TypeError: if the images are not floating point.
+      ValueError: if they do not have four axes.
 
     >>> import jax, jaxnn as nn
     >>> nn.augmentation.flip(jax.random.key(0), jax.numpy.ones((8, 32, 32, 3))).shape
@@ -171,15 +195,19 @@ def flip(key: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def cutout(key: jax.Array, x: jax.Array, size: int) -> jax.Array:
-    """A square of each picture set to zero; its centre is a pixel drawn evenly.
+    """A square of each image set to zero, around a pixel drawn uniformly.
 
     Args:
+      key: a random key.
       x: floats [batch, height, width, channels].
-      size: the side of the square in pixels; at the border a part of it lies outside.
+      size: the side of the square in pixels; at the border, part of it lies outside.
+
+    Returns:
+      Images of the same shape and dtype.
 
     Raises:
-      TypeError: for pictures that are no floats.
-      ValueError: for another rank, or a side less than 1.
+      TypeError: if the images are not floating point.
+      ValueError: if they do not have four axes, or size is less than 1.
 
     (DeVries and Taylor, Improved regularization of convolutional neural networks with cutout,
     2017.)
@@ -201,19 +229,23 @@ def cutout(key: jax.Array, x: jax.Array, size: int) -> jax.Array:
 
 
 def mixup(key: jax.Array, x: jax.Array, y: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
-    """Each picture mixed with another of the batch, and their targets alike.
+    """Each image mixed with another one of the batch, and their targets in the same proportion.
 
-    x'[n] = s x[n] + (1 - s) x[m] and y'[n] = s y[n] + (1 - s) y[m], with s drawn for each picture
+    x'[n] = s x[n] + (1 - s) x[m] and y'[n] = s y[n] + (1 - s) y[m], with s drawn for each image
     from Beta(alpha, alpha), and m from a random order of the batch.
 
     Args:
+      key: a random key.
       x: floats [batch, height, width, channels].
       y: floats [batch, ...], such as `jax.nn.one_hot(labels, classes)`.
-      alpha: positive; the smaller, the less is mixed, and 1 draws s evenly.
+      alpha: positive; the smaller, the less is mixed, and 1 draws s uniformly.
+
+    Returns:
+      (x, y) of the same shapes and dtypes.
 
     Raises:
-      TypeError: for pictures or targets that are no floats.
-      ValueError: for another rank, rows that differ in number, or alpha not positive.
+      TypeError: if images or targets are not floating point.
+      ValueError: if x does not have four axes, the rows differ in number, or alpha is not positive.
 
     (Zhang et al., mixup: Beyond empirical risk minimization, 2018.)
 
@@ -245,7 +277,7 @@ def mixup(key: jax.Array, x: jax.Array, y: jax.Array, alpha: float) -> tuple[jax
 
 
 def _window(key, x, size, padding: int, title: str) -> jax.Array:
-    """A window of this size at a random place of each bordered picture."""
+    """A window of the given size at a random place of each image with a border."""
     room = [n + 2 * padding - side for n, side in zip(x.shape[1:3], size, strict=True)]
     if min(room) < 0:
         raise ValueError(

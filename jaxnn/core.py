@@ -18,6 +18,11 @@ from jax.core import Tracer
 
 from jaxnn.checks import check_int as check_int
 from jaxnn.checks import checked_apply, checked_init, title_of
+from jaxnn.dtypes import at_least_float32 as at_least_float32
+from jaxnn.dtypes import cast as cast
+from jaxnn.dtypes import float_dtype as float_dtype
+from jaxnn.dtypes import floating as floating
+from jaxnn.dtypes import param_dtype as param_dtype
 from jaxnn.printing import call_text, text
 
 Tree = Any  # a pytree of arrays
@@ -113,9 +118,18 @@ def initial_carry(layer: Layer | Cell, params: Tree, x: Tree) -> Tree:
 
 
 def lift(layer: Any) -> Net:
-    """A layer or cell as it is; a plain function of arrays as a layer without params.
+    """A layer or cell as it is, or a plain function of arrays as a layer without params.
 
     Given a `Graph`, or any other named tuple with `nodes`, the function acts on its nodes.
+
+    Args:
+      layer: a layer, a cell or a function of arrays.
+
+    Returns:
+      A layer or a cell.
+
+    Raises:
+      TypeError: if it is none of these, or a function that makes layers.
 
     >>> import jax, jaxnn as nn
     >>> layer = nn.lift(jax.numpy.tanh)
@@ -187,7 +201,7 @@ def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net
     if any(isinstance(child, Cell) for child in children):
         return Cell(start, carry, apply, kind)
     found = [each.couples for each in children if isinstance(each, Layer) and each.couples]
-    # Rows first: what couples the steps of a sequence alone does not matter in `each_step`.
+    # Rows first: what couples the steps of a sequence alone does not matter in `time_distributed`.
     couples = min(found, key=ALONG_TIME.__contains__, default="")
     return Layer(start, forward, couples, kind)
 
@@ -264,39 +278,6 @@ def describe(x: Tree) -> str:
 
     text = str(jax.tree.map(one, x)).replace("'", "")
     return text if len(text) < 400 else f"{text[:390]} ..."
-
-
-def floating(leaf: Any) -> bool:
-    """Whether a leaf holds floats."""
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
-
-
-def float_dtype(x: Tree) -> Any:
-    """The dtype of the floating leaves of x, float32 where there are none."""
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(x) if floating(leaf)]
-    return jnp.result_type(*dtypes) if dtypes else jnp.dtype(jnp.float32)
-
-
-def param_dtype(x: Tree) -> Any:
-    """The dtype of params for the example x: that of its floats, but float32 at least."""
-    dtype = float_dtype(x)
-    return dtype if dtype.itemsize > 4 else jnp.dtype(jnp.float32)
-
-
-def cast(tree: Tree, dtype: Any) -> Tree:
-    """Every floating leaf in `dtype`, all else as it is.
-
-    >>> import jax.numpy as jnp, jaxnn as nn
-    >>> nn.cast({"w": jnp.ones(2), "count": jnp.ones((), int)}, jnp.bfloat16)["w"].dtype.name
-    'bfloat16'
-    """
-    return jax.tree.map(lambda leaf: leaf.astype(dtype) if floating(leaf) else leaf, tree)
-
-
-def at_least_float32(tree: Tree) -> Tree:
-    """Every floating leaf in the widest dtype among them, float32 at least: sums need it."""
-    wide = any(floating(leaf) and leaf.dtype.itemsize > 4 for leaf in jax.tree.leaves(tree))
-    return cast(tree, jnp.float64 if wide else jnp.float32)
 
 
 def check_features(x: Any, title: str) -> Any:

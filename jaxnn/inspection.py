@@ -1,4 +1,4 @@
-"""Looking inside a net: what its children put out, and what they cost."""
+"""Looking inside a network: the outputs of its children, and what they cost."""
 
 import math
 from collections.abc import Iterator
@@ -24,14 +24,21 @@ def taps(
 ) -> dict[str, Any]:
     """The output of every child by its path, in the order of computation.
 
-    Paths are those of params, "encoder/0"; the second call of a child ends in ":1". Under `repeat`
-    outputs gain a leading axis of depth, under `ensemble` one of members. A child that returns a
-    tuple or dict has a path for each leaf. Calls inside a cond or while of the user's are left out.
+    Paths are those of params, such as "encoder/0"; the second call of a child ends in ":1". Under
+    `repeat` outputs gain a leading axis of depth, under `ensemble` one of members. A child that
+    returns a tuple or dict has a path for each leaf. Calls inside a cond or while of the user's own
+    are left out.
 
     Args:
       net: a layer, or a cell, which starts from a fresh carry.
-      params, state: the net's.
+      params: the params of the net.
+      state: the state of the net.
       x: its input.
+      key: a random key, for layers that draw.
+      train: whether the pass is one of training.
+
+    Returns:
+      A dict from paths to arrays.
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.mlp(8, 2), jax.numpy.ones((4, 3))
@@ -53,7 +60,7 @@ def taps(
 
 
 class LayerSummary(NamedTuple):
-    """A line of a summary: a child, or the whole net under the path "".
+    """A line of a summary: a child, or the whole network under the path "".
 
     macs: multiply-adds of matmuls and convolutions in one forward pass of the example.
     """
@@ -67,7 +74,17 @@ class LayerSummary(NamedTuple):
 
 
 def summary_rows(net: Layer | Cell, x: Tree) -> list[LayerSummary]:
-    """The lines of `summary` as data, the whole net last.
+    """The lines of `summary` as data.
+
+    Args:
+      net: a layer or a cell.
+      x: an example input, arrays or `ShapeDtypeStruct`s.
+
+    Returns:
+      A list of `LayerSummary`, the whole network last.
+
+    Raises:
+      TypeError: if x is not an example.
 
     >>> import jax, jaxnn as nn
     >>> [(row.path, row.macs) for row in nn.summary_rows(nn.mlp(8, 2), jax.numpy.ones((4, 3)))]
@@ -109,13 +126,19 @@ def summary_rows(net: Layer | Cell, x: Tree) -> list[LayerSummary]:
 def summary(net: Layer | Cell, x: Tree) -> str:
     """A table of every child: path, kind, output, params, state and multiply-adds.
 
-    Nothing is computed: it costs one abstract trace. Multiply-adds are those of matmuls and
-    convolutions in one forward pass, times the trips of the scans around them; a loop of unknown
-    length counts once, and of branches the dearest.
+    Nothing is computed; it takes one abstract trace. Multiply-adds are those of matmuls and
+    convolutions in one forward pass, times the iterations of the scans around them; a loop of
+    unknown length counts once, and of several branches the most expensive.
 
     Args:
       net: a layer or a cell.
       x: an example input, arrays or `ShapeDtypeStruct`s.
+
+    Returns:
+      The table as text.
+
+    Raises:
+      TypeError: if x is not an example.
 
     >>> import jax, jaxnn as nn
     >>> print(nn.summary(nn.mlp(8, 2), jax.ShapeDtypeStruct((4, 3), "float32")))

@@ -1,4 +1,4 @@
-"""Losses and metrics that optax lacks. Those of one family stand in its own files."""
+"""Losses and metrics that optax lacks; the losses of one family are in its folder."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,16 @@ def mse(prediction: Any, target: Any) -> jax.Array:
 
     With one output a sample it is the textbook's 1/m sum over m samples.
 
+    Args:
+      prediction: numbers [...].
+      target: numbers of the same shape.
+
+    Returns:
+      A scalar, float32 at least.
+
     Raises:
-      ValueError: where the shapes differ: [n] against [n, 1] would broadcast to [n, n].
+      TypeError: if an argument is not an array.
+      ValueError: if the shapes differ: [n] against [n, 1] would be broadcast to [n, n].
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.mse(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]))
@@ -39,33 +47,32 @@ def _is_array(x: Any) -> bool:
 
 
 def _only_array(x: Any, title: str) -> Any:
-    if not _is_array(x):
-        raise TypeError(
-            f"{title} takes arrays, got {type(x).__name__}: give the part of the output that it "
-            f"measures, lambda prediction, target: {title}(prediction.output, target)."
-        )
+    """x, which must be an array; raises TypeError if it is not."""
     return x
 
 
 def _floats(x: Any, title: str) -> jax.Array:
-    """x in float32 at least: integers of few bits would wrap, and half precision overflow."""
+    """x in float32 at least, since small integers would wrap and half precision overflow."""
     x = jnp.asarray(_only_array(x, title))
     return at_least_float32(x if floating(x) else x.astype(jnp.float32))
 
 
 def accuracy(logits: Any, labels: Any, *, ignore: int | None = None) -> jax.Array:
-    """The share of rows whose largest logit is the label's: mean(argmax(logits) = labels).
+    """The fraction of rows whose largest logit is that of the label: mean(argmax(logits) = labels).
 
     Args:
-      logits: [..., classes], of two classes or more.
-      labels: integers [...], 0 to classes - 1. Under `jax.jit`, where values are not seen, any
-        other counts as wrong.
-      ignore: a label whose rows are left out, such as -100; the share of no rows is NaN.
+      logits: [..., classes], with at least two classes.
+      labels: integers [...] from 0 to classes - 1. Under `jax.jit`, where values cannot be checked,
+        any other label counts as wrong.
+      ignore: a label whose rows are left out, such as -100.
+
+    Returns:
+      A scalar float32; NaN if no row counts.
 
     Raises:
-      TypeError: for logits that are no array.
-      ValueError: where there is not one integer label a row, for a label out of range, and for one
-        logit a row, whose largest is always itself.
+      TypeError: if the logits are not an array.
+      ValueError: if there is not one integer label a row, if a label is out of range, or if there
+        is one logit a row, which would always be the largest.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2]]), jnp.array([1, 1]))
@@ -99,22 +106,22 @@ def accuracy(logits: Any, labels: Any, *, ignore: int | None = None) -> jax.Arra
 
 
 def ignore_label(loss: Callable, label: int = -100) -> Callable:
-    """The mean of a loss over the positions whose label is not `label`, as padding is marked.
+    """The mean of a loss over the positions whose label is not `label`, which marks padding.
 
-    sum of loss(logits_i, labels_i) over labels_i != label, divided by how many there are; 0 where
-    there are none.
+    sum of loss(logits_i, labels_i) over labels_i != label, divided by their number; 0 if there are
+    none.
 
     Args:
       loss: (logits [..., classes], labels [...]) -> one number a position, such as
         `optax.softmax_cross_entropy_with_integer_labels`.
-      label: an integer that is no class.
+      label: an integer that is not a class.
 
     Returns:
-      (logits, labels) -> one number.
+      A function (logits, labels) -> scalar.
 
     Raises:
-      TypeError: for a loss that is no function, or a label that is no integer.
-      ValueError: for a loss that does not return one number a position.
+      TypeError: if the loss is not a function or the label not an integer.
+      ValueError: if the loss does not return one number a position.
 
     >>> import jax.numpy as jnp, jaxnn as nn, optax
     >>> loss = nn.ignore_label(optax.softmax_cross_entropy_with_integer_labels, -1)
@@ -147,11 +154,11 @@ def ignore_label(loss: Callable, label: int = -100) -> Callable:
 def mean_over_rows(
     measure: Callable, prediction: Tree, target: Tree, title: str = "loss"
 ) -> jax.Array:
-    """The mean of a loss or metric: of one number, of one a row, or of one a position of a row.
+    """The mean of a loss or metric that returns one number, one a row, or one a position of a row.
 
     Raises:
-      TypeError: for a measure that returns something else than an array.
-      ValueError: for any other shape, since such an array comes of broadcasting by mistake.
+      TypeError: if the measure does not return an array.
+      ValueError: if it returns any other shape, which arises from broadcasting by mistake.
     """
     if _is_array(prediction) and _is_array(target):
         rows = [jnp.shape(each)[:1] for each in (prediction, target)]

@@ -1,7 +1,7 @@
 """Where to find what people of other libraries look for under `jaxnn`."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # By the name in lower case without underscores: what stands for it here.
 NAMES = {
@@ -55,8 +55,18 @@ ACTIVATIONS = (
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "lamb", "lbfgs", "muon")
 
 
-def absent(name: str, names: Iterable[str]) -> AttributeError:
+def absent(
+    name: str, names: Iterable[str], spaces: Mapping[str, Iterable[str]] | None = None
+) -> AttributeError:
     """The error for a name that jaxnn does not have: where it is, or the names nearest to it.
+
+    Args:
+      name: what was looked for.
+      names: what jaxnn has.
+      spaces: the names of each of its namespaces.
+
+    Returns:
+      An error to raise.
 
     >>> print(absent("Linear", ["linear"]))
     jaxnn has no 'Linear': it is jaxnn.dense(width); jaxnn.identity is the identity.
@@ -67,6 +77,10 @@ def absent(name: str, names: Iterable[str]) -> AttributeError:
     for known, home in ((ACTIVATIONS, "jax.nn"), (OPTIMIZERS, "optax")):
         if found := next((each for each in known if each.replace("_", "") == plain), None):
             return AttributeError(f"jaxnn has no {name!r}: it is {home}.{found}.")
-    near = difflib.get_close_matches(name.lower(), list(names), 3)
+    inside = {each: f"jaxnn.{space}" for space, names in (spaces or {}).items() for each in names}
+    if name in inside:
+        return AttributeError(f"jaxnn has no {name!r}: it is {inside[name]}.{name}.")
+    near = difflib.get_close_matches(name.lower(), [*names, *inside], 3)
+    near = [f"{inside[each]}.{each}" if each in inside else each for each in near]
     hint = f": did you mean {' or '.join(near)}?" if near else "."
     return AttributeError(f"jaxnn has no {name!r}{hint}")

@@ -43,7 +43,7 @@ def label_params(params: Tree, patterns: Mapping[str, str], default: str) -> Tre
     paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in paths):
-            raise ValueError(f"no path matches {pattern!r}: there are {', '.join(paths)}.")
+            raise ValueError(f"patterns: no path matches {pattern!r} of {', '.join(paths)}.")
 
     def label(keys, leaf):
         path = path_of(keys)

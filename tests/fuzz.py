@@ -32,7 +32,13 @@ from jaxnn import core
 from tests.registry import ENTRIES
 
 HERE = str(Path(nn.__file__).parent)
-ROOMS = {"nn": nn, "nn.training": nn.training, "nn.interop": nn.interop}
+ROOMS = {"nn": nn} | {
+    f"nn.{name}": getattr(nn, name)
+    for name in (
+        "training", "interop", "graph", "spiking", "som", "rbf", "capsule", "detection", "mixture",
+        "autoencoder", "gan", "ctc",
+    )
+}  # fmt: skip
 SECONDS = 60  # for one call
 BYTES = 24 << 30  # of address space: some calls ask for terabytes
 LONG = 600  # characters of a message, from which on nobody reads it

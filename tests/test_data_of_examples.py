@@ -8,7 +8,7 @@ import pytest
 
 import jaxnn as nn
 from examples import data
-from examples.data import images
+from examples.data import images, video
 
 
 def test_digits_are_split_by_class():
@@ -83,11 +83,27 @@ def test_pasted_digits_to_test_have_photographs_and_digits_of_their_own(monkeypa
             assert (picture[outside] == grey).all()
 
 
-def test_carphone_is_a_clip():
-    clip = data.carphone()
-    assert (clip.shape, clip.dtype) == ((120, 144, 176), np.float32)
-    changes = np.square(clip[1:] - clip[:-1]).mean((1, 2))
-    assert -10 * np.log10(changes[95:]).mean() == pytest.approx(33.0, abs=0.1)
+def test_the_city_is_one_shot():
+    clip = data.city()
+    assert (clip.shape, clip.dtype) == ((115, 96, 176), np.float32)
+    assert (clip.min() >= 0, clip.max() <= 1) == (True, True)
+    changes = -10 * np.log10(np.square(clip[1:] - clip[:-1]).mean((1, 2)))
+    assert changes.min() > 25  # at a cut it is 10
+    assert changes[-23:].mean() == pytest.approx(28.11, abs=0.05)
+
+
+def test_pixels_are_averaged_and_the_middle_is_kept():
+    frames = np.zeros((1, 4 * 98 + 1, 4 * 178), np.uint8)
+    frames[0, 4:6, 4:8] = 255  # half of the first block that is kept
+    small = video._reduced(frames)
+    assert small.shape == (1, 96, 176)
+    assert small[0, 0, 0] == 0.5
+    assert small.sum() == 0.5
+
+
+def test_an_absent_clip_says_what_to_install():
+    with pytest.raises(ImportError, match="need no-such-clips: pip install -e '..examples-video.'"):
+        video._path("no-such-clips", "clip.mpg")
 
 
 def test_tables_and_small_digits_are_split_by_class():

@@ -4,10 +4,14 @@ import pickle
 import numpy as np
 import pytest
 
-from examples import data, molecules, social
+from examples import data
 from examples.data import fetched
 from examples.data import molecules as chemistry
 from examples.data.social import CORA, plain_pickle
+from examples.molecules.learner import training_rows
+from examples.molecules.network import SIZES, loss_of, squared_error
+from examples.molecules.toxicity import auroc
+from examples.social import articles, club
 
 TABLE = "smiles,wet\nCCO,1.5\nc1ccccc1,\n{},2\n"
 
@@ -30,7 +34,7 @@ def test_the_karate_club_is_split_in_halves():
     assert (graph.nodes == np.eye(34)).all()
     assert graph.sizes.tolist() == [[34, 156]]
     assert np.bincount(y).tolist() == [17, 17]
-    assert [y[i] for i in social.CLUB_LEADERS] == [0, 1]
+    assert [y[i] for i in club.LEADERS] == [0, 1]
 
 
 def test_cora_has_its_public_split():
@@ -40,7 +44,7 @@ def test_cora_has_its_public_split():
     assert np.bincount(cora.y[cora.train]).tolist() == [20] * 7
     assert [len(each) for each in cora[2:]] == [140, 500, 1000]
     assert len(set(np.concatenate(cora[2:]))) == 1640
-    assert (cora.graph.nodes > 0).sum() == social.WORDS
+    assert (cora.graph.nodes > 0).sum() == articles.WORDS
     np.testing.assert_allclose(cora.graph.nodes.sum(1), 1, rtol=1e-5)
     same = cora.y[cora.graph.senders] == cora.y[cora.graph.receivers]
     assert same.mean() == pytest.approx(0.81, abs=0.001)  # of shuffled labels 0.18
@@ -87,11 +91,11 @@ def test_a_molecule_is_its_atoms_and_bonds():
 @pytest.mark.parametrize("bad", ["C1CC", "hello", "C(C)(C)(C)(C)C", ""])
 def test_a_smiles_that_does_not_parse_says_which_line(bad, tmp_path, capfd):
     pytest.importorskip("rdkit")
-    with pytest.raises(ValueError, match="SMILES 1: .* is the SMILES of no molecule"):
+    with pytest.raises(ValueError, match="SMILES 1: .* is not a valid SMILES"):
         data.molecular_graphs(["CC", bad])
     path = tmp_path / "wet.csv"
     path.write_text(TABLE.format(bad))
-    with pytest.raises(ValueError, match="wet.csv, line 4: .* is the SMILES of no molecule"):
+    with pytest.raises(ValueError, match="wet.csv, line 4: .* is not a valid SMILES"):
         chemistry.table(path, ("wet",))
     assert chemistry.table(path, ("wet",), without=(4,)).smiles == ["CCO", "c1ccccc1"]
     assert capfd.readouterr().err == ""
@@ -103,7 +107,7 @@ def test_a_table_may_be_zipped_and_lack_measurements(tmp_path):
     path.write_bytes(gzip.compress(TABLE.format("C").encode()))
     x = chemistry.table(path, ("wet",))
     np.testing.assert_array_equal(x.y, np.array([[1.5], [np.nan], [2]], np.float32))
-    index, y, known = molecules.rows(np.arange(3), x.y)
+    index, y, known = training_rows(np.arange(3), x.y)
     assert (index.tolist(), y[:, 0].tolist(), known[:, 0].tolist()) == (
         [0, 1, 2],
         [1.5, 0, 2],
@@ -118,7 +122,7 @@ def test_tables_of_molecules():
     assert (len(esol.smiles), esol.y.shape, esol.y.dtype) == (1128, (1128, 1), np.float32)
     assert esol.graph.sizes.sum(0).tolist() == [len(esol.graph.nodes), len(esol.graph.edges)]
     # A batch that does not fit lies six deviations from the mean.
-    for rows, room in zip(esol.graph.sizes.T, molecules.SIZES["esol"][1:3], strict=True):
+    for rows, room in zip(esol.graph.sizes.T, SIZES["esol"][1:3], strict=True):
         assert 64 * rows.mean() + 6 * 8 * rows.std() <= room
 
 
@@ -145,7 +149,7 @@ def test_words_are_dropped_and_kept_in_the_mean(key):
     x[:, ::2] = 1
     words = jnp.asarray(np.argwhere(x))
     graph = jax.tree.map(jnp.asarray, nn.graph.make_graph(x, [], []))
-    nodes = social.fewer_words(key, social.Batch(graph, words, None, None), 0.6).nodes
+    nodes = articles.drop_words(key, graph, words, 0.6).nodes
     assert set(np.unique(nodes).round(5)) == {0.0, 2.5}
     assert (np.asarray(nodes)[x == 0] == 0).all()
     assert abs(float(nodes[:, ::2].mean()) - 1) < 0.3
@@ -154,8 +158,8 @@ def test_words_are_dropped_and_kept_in_the_mean(key):
 def test_an_assay_of_one_outcome_does_not_count():
     y = np.array([[0, 0], [1, 0], [0, np.nan], [1, 0]])
     prediction = np.array([[0.1, 0], [0.9, 1], [0.8, 0], [0.7, 0]])
-    assert molecules.auroc(prediction, y) == 0.75
-    assert np.isnan(molecules.auroc(prediction[:, 1:], y[:, 1:]))
+    assert auroc(prediction, y) == 0.75
+    assert np.isnan(auroc(prediction[:, 1:], y[:, 1:]))
 
 
 def test_what_was_not_measured_weighs_nothing():
@@ -166,7 +170,7 @@ def test_what_was_not_measured_weighs_nothing():
     point = nn.graph.make_graph(np.ones((1, 2), np.float32), [], [])
     graph = nn.graph.batch_graphs([point, point, point], count=4)
     net = nn.serial(nn.graph.readout("sum"), lambda x: 3 * x)
-    loss = molecules.loss_of(net, molecules.squared)
+    loss = loss_of(net, squared_error)
     y = jnp.zeros((4, 2)).at[1].set(jnp.array([1.0, 50.0]))
     known = jnp.array([[False] * 2, [True, False], [True, True], [True, True]])
     value, _ = loss(((), ()), (), (graph, y, known), key=None, train=False)

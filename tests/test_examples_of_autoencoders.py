@@ -7,33 +7,35 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 import jaxnn as nn
-from examples import Options, anomaly, compression, denoising, variational
+from examples import Options, anomaly, denoising, variational
+from examples.common.images import warped
+from examples.compression import faces as face_coder
 
 # compression
 
 
 def test_warped_digits_keep_their_place_and_most_of_their_ink(key):
     x = jnp.zeros((64, 28, 28, 1)).at[:, 11:17, 11:17].set(1.0)
-    y = jax.jit(compression.warped)(key, x)
+    y = jax.jit(warped)(key, x)
     assert y.shape == x.shape
     assert np.allclose(y.sum((1, 2, 3)), 36, rtol=0.35)
     assert y[:, 14, 14].min() > 0.99
-    assert y.std(0).max() > 0.1  # each by numbers of its own
+    assert y.std(0).max() > 0.1  # each with its own random numbers
 
 
 def test_moved_faces_are_among_all_moves(key):
-    faces = np.random.default_rng(0).random((3, 56 * 46)).astype(np.float32)
-    moves = compression.every_move(faces)
-    assert moves.shape == (3 * 9 * 2, 56 * 46)
-    assert len(np.unique(moves, axis=0)) == 54
-    for one in np.asarray(compression.moved(key, jnp.asarray(faces))):
+    faces = np.random.default_rng(0).random((3, 25 * 25)).astype(np.float32)
+    moves = face_coder.every_move(faces)
+    assert moves.shape == (3 * 25 * 2, 25 * 25)
+    assert len(np.unique(moves, axis=0)) == 150
+    for one in np.asarray(face_coder.moved(key, jnp.asarray(faces))):
         assert (moves == one).all(axis=1).any()
 
 
 def test_a_net_of_faces_starts_as_its_components(key):
-    x = np.random.default_rng(0).random((20, 56 * 46)).astype(np.float32)
+    x = np.random.default_rng(0).random((20, 25 * 25)).astype(np.float32)
     start = PCA(3, svd_solver="full").fit(x)
-    net = compression.face_coder(start)
+    net = face_coder.autoencoder(start)
     params, _ = jax.jit(net.init)(key, x)
     assert np.allclose(net(params, jnp.asarray(x)), start.inverse_transform(start.transform(x)),
                        atol=1e-4)  # fmt: skip
@@ -44,9 +46,9 @@ def test_a_net_of_faces_starts_as_its_components(key):
 
 def test_the_threshold_is_that_of_the_best_f1():
     scores, y = np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([0, 0, 1, 0, 1])
-    least = anomaly.threshold(scores, y)
-    assert least == 0.3
-    assert anomaly.judged(scores, y, least) == {"recall": 1, "precision": 2 / 3, "f1": 4 / 5}
+    threshold = anomaly.threshold(scores, y)
+    assert threshold == 0.3
+    assert anomaly.judged(scores, y, threshold) == {"recall": 1, "precision": 2 / 3, "f1": 4 / 5}
 
 
 def test_readings_are_scaled_by_what_was_learned_from():

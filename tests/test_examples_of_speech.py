@@ -1,5 +1,5 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-"""The parts of the example speech, and its data."""
+"""The example speech, and its data."""
 
 import io
 import itertools
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from examples import data, speech_pictures, strings
-from examples import speech as example
+from examples import data
 from examples.data import speech
+from examples.speech import figures, network, recognition, strings
+from examples.speech.training import augmented_loss
 
 # The data
 
@@ -54,10 +55,13 @@ def test_recordings_are_in_their_places(tmp_path, folder):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"3_b_1.wav": None, "0_a_0.wav": None}, r"lacks 2 of 40 recordings, such as 0_a_0.wav"),
-        ({"3_b_1.wav": recording(0)}, "3_b_1.wav holds no samples"),
+        (
+            {"3_b_1.wav": None, "0_a_0.wav": None},
+            "lacks 2 of 40 .* example 0_a_0.wav",
+        ),
+        ({"3_b_1.wav": recording(0)}, "3_b_1.wav has no samples"),
         ({"3_b_1.wav": recording(9, 16000)}, r"3_b_1.wav has .* \(16000, 16, 1\), not \(8000"),
-        ({"3_b_1.wav": b"RIFF"}, r"is damaged .* fetched again"),
+        ({"3_b_1.wav": b"RIFF"}, r"is damaged .* downloaded again"),
         ({"3_b_1.wav": b"no sound at all"}, "is damaged"),
     ],
 )
@@ -88,7 +92,7 @@ def test_all_spoken_digits_are_there():
 # Strings
 
 
-def made(rows: int, pieces: int = strings.MOST) -> strings.Recordings:
+def made(rows: int, pieces: int = strings.MAX_DIGITS) -> strings.Recordings:
     """Recordings whose samples all have one value, the digit plus one."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(1000, 4000, rows * pieces).astype(np.int32)
@@ -98,35 +102,35 @@ def made(rows: int, pieces: int = strings.MOST) -> strings.Recordings:
     return strings.Recordings(x.astype(np.float32), lengths, digits, speakers)
 
 
-joined = jax.jit(strings.joined, static_argnums=4)
+join = jax.jit(strings.join, static_argnums=4)
 
 
 def test_recordings_are_joined_where_they_start():
     x = jnp.arange(1.0, 9).reshape(1, 2, 4)
     lengths, speeds = jnp.array([[4, 3]]), jnp.ones((1, 2))
-    y = joined(x, lengths, jnp.array([[1, 6]]), speeds, 10)
+    y = join(x, lengths, jnp.array([[1, 6]]), speeds, 10)
     assert y.tolist() == [[0, 1, 2, 3, 0, 0, 5, 6, 0, 0]]
-    y = joined(x, lengths, jnp.array([[2, 10]]), speeds, 10)
+    y = join(x, lengths, jnp.array([[2, 10]]), speeds, 10)
     assert y.tolist() == [[0, 0, 1, 2, 3, 0, 0, 0, 0, 0]]
 
 
 def test_a_recording_is_played_at_its_speed():
     x, starts = jnp.arange(8.0).reshape(1, 1, 8) + 1, jnp.array([[1]])
-    fast = joined(x, jnp.array([[8]]), starts, jnp.array([[2.0]]), 6)
+    fast = join(x, jnp.array([[8]]), starts, jnp.array([[2.0]]), 6)
     assert fast.tolist() == [[0, 1, 3, 5, 7, 0]]
-    slow = joined(x, jnp.array([[3]]), starts, jnp.array([[0.5]]), 6)
+    slow = join(x, jnp.array([[3]]), starts, jnp.array([[0.5]]), 6)
     assert slow.tolist() == [[0, 1, 1.5, 2, 2.5, 0]]
 
 
 def test_drawn_strings_hold_digits_with_silence_between(key):
     samples, held = 16000, made(200)
-    draw = jax.jit(strings.drawn, static_argnums=(2, 3))
+    draw = jax.jit(strings.random_strings, static_argnums=(2, 3))
     said = jax.tree.map(np.asarray, draw(key, held, samples, 0.2))
     digits = held.digits.reshape(200, -1)
     there = said.labels != 0
     assert (said.labels[there] == digits[there] + 1).all()
-    assert (there == (np.arange(strings.MOST) < there.sum(1)[:, None])).all()  # a prefix
-    assert set(there.sum(1)) == set(range(1, strings.MOST + 1))
+    assert (there == (np.arange(strings.MAX_DIGITS) < there.sum(1)[:, None])).all()  # a prefix
+    assert set(there.sum(1)) == set(range(1, strings.MAX_DIGITS + 1))
     assert (said.lengths <= samples).all()
     middle = (said.starts + said.ends) // 2
     heard = np.take_along_axis(said.x, np.minimum(middle, samples - 1), 1)
@@ -142,11 +146,11 @@ def test_drawn_strings_hold_digits_with_silence_between(key):
     assert (said.x[~inside.any(axis=1)] == 0).all()
 
 
-def test_sayings_are_always_the_same_and_each_of_one_speaker():
+def test_fixed_strings_are_always_the_same_and_each_of_one_speaker():
     held = made(60)
     # What speaks is heard in the samples as well: its recordings are negative.
     held = held._replace(x=np.where(held.speakers[:, None] == 1, -held.x, held.x))
-    said, again = strings.sayings(held, 30), strings.sayings(held, 30)
+    said, again = strings.fixed_strings(held, 30), strings.fixed_strings(held, 30)
     assert all((a == b).all() for a, b in zip(said, again, strict=True))
     assert set((said.labels != 0).sum(1)) == {3, 4, 5, 6}
     for row, x in enumerate(said.x):
@@ -180,8 +184,8 @@ def test_recordings_are_of_these_takes_and_speakers_and_equally_loud():
 @pytest.fixture(scope="module")
 def listener():
     """(a net, its params), not trained."""
-    x = jnp.zeros((8, 98, example.MELS)), jnp.ones((8,), int)
-    return example.net_forwards, jax.jit(example.net_forwards.init)(jax.random.key(0), x)[0]
+    x = jnp.zeros((8, 98, network.MELS)), jnp.ones((8,), int)
+    return network.forward_net, jax.jit(network.forward_net.init)(jax.random.key(0), x)[0]
 
 
 WAVES = np.random.default_rng(1).normal(size=(2, 8000)).astype(np.float32)
@@ -189,9 +193,9 @@ WAVES = np.random.default_rng(1).normal(size=(2, 8000)).astype(np.float32)
 
 def test_spectrograms_have_no_loudness():
     lengths = jnp.array([8000, 4000])
-    y, steps = example.look(WAVES, lengths)
-    louder, _ = example.look(30 * WAVES, lengths)
-    assert y.shape == (2, 98, example.MELS)
+    y, steps = recognition.jitted_spectrogram(WAVES, lengths)
+    louder, _ = recognition.jitted_spectrogram(30 * WAVES, lengths)
+    assert y.shape == (2, 98, network.MELS)
     assert np.allclose(y, louder, atol=1e-4)
     assert np.allclose(y.max((1, 2)), 2)
     assert y.min() >= -2
@@ -203,7 +207,7 @@ def test_spectrograms_have_no_loudness():
 def test_what_follows_a_string_is_not_heard(listener):
     net, params = listener
     lengths = jnp.array([4000, 3000])
-    heard = jax.jit(lambda x: net(params, example.spectrogram(x, lengths)))
+    heard = jax.jit(lambda x: net(params, network.spectrogram(x, lengths)))
     # At both sizes of the array the steps of the convolution stand at the same frames.
     whole, part = heard(WAVES), heard(WAVES[:, :4100])
     for row, steps in enumerate((16, 12)):
@@ -212,20 +216,21 @@ def test_what_follows_a_string_is_not_heard(listener):
 
 def test_served_by_steps_a_net_says_the_same(listener):
     net, params = listener
-    y, steps = example.look(WAVES, jnp.array([8000, 8000]))
-    assert np.allclose(example.served(params, y), jax.jit(net)(params, (y, steps)), atol=1e-5)
+    y, steps = recognition.jitted_spectrogram(WAVES, jnp.array([8000, 8000]))
+    stepwise = recognition.stream_logits(params, y)
+    assert np.allclose(stepwise, jax.jit(net)(params, (y, steps)), atol=1e-5)
 
 
 def test_the_likeliest_digit_is_that_of_all_alignments():
     logits = jnp.zeros((2, 5, 11)).at[0, 2:4, 8].set(9.0).at[1, :, 1].set(1.0)
     logits = logits.at[1, 4, 5].set(30.0)  # after the end
-    assert jax.jit(example.likeliest)(logits, jnp.array([5, 4])).tolist() == [7, 0]
+    assert jax.jit(recognition.likeliest_digit)(logits, jnp.array([5, 4])).tolist() == [7, 0]
 
 
 def test_the_loss_of_a_digit_counts_digits(listener, key):
     _, params = listener
     held = made(2)
-    loss = jax.jit(example.losses(example.net_forwards), static_argnames="train")
+    loss = jax.jit(augmented_loss(network.forward_net), static_argnames="train")
     value, (state, metrics) = loss(params, (), held, key=key, train=False)
     assert 0 < float(value) < 500
     assert (state, metrics) == ((), {})
@@ -234,19 +239,19 @@ def test_the_loss_of_a_digit_counts_digits(listener, key):
 
 def test_alignments_are_judged_by_where_digits_are():
     paths = np.array([[-1, 0, -1, 1], [0, -1, -1, -1]])
-    middle = np.arange(4) * example.STRIDE * example.HOP + example.WINDOW // 2
+    middle = np.arange(4) * network.STRIDE * network.HOP + network.WINDOW // 2
     starts = np.array([[middle[1] - 5, middle[3] + 5], [0, 0]])
     said = strings.Strings(None, None, None, starts, starts + 200)
-    assert example.aligned(paths, said) == pytest.approx(2 / 3)
+    assert recognition.alignment_accuracy(paths, said) == pytest.approx(2 / 3)
 
 
-def test_pictures_show_a_short_a_long_and_a_wrong_string():
+def test_figures_show_a_short_a_long_and_a_wrong_string():
     labels = np.zeros((9, 6), int)
     for row, n in enumerate((4, 6, 3, 5, 3, 6, 4, 4, 5)):
         labels[row, :n] = 1
     guesses = labels.copy()
     guesses[6, 0] = 2
     said = strings.Strings(None, None, labels, None, None)
-    assert speech_pictures.chosen(guesses, said) == [2, 1, 6]
-    assert len(set(speech_pictures.chosen(labels, said))) == 3
-    assert speech_pictures.text(labels[2]) == "0 0 0"
+    assert figures.choose_rows(guesses, said) == [2, 1, 6]
+    assert len(set(figures.choose_rows(labels, said))) == 3
+    assert figures.text(labels[2]) == "0 0 0"

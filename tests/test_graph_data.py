@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import jaxnn as nn
-from jaxnn.nets.graph.data import owners
+from jaxnn.nets.graph.masks import segment_ids
 
 
 def drawn(n: int, m: int, globals_=()) -> nn.graph.Graph:
@@ -20,14 +20,14 @@ def drawn(n: int, m: int, globals_=()) -> nn.graph.Graph:
 
 @pytest.mark.parametrize(("sender", "receiver"), [(0, 3), (3, 0), (-1, 0), (2, 7)])
 def test_an_edge_to_a_node_that_is_not_there_is_refused(sender, receiver):
-    said = rf"edge 1 runs from node {sender} to node {receiver}, and there are 3 nodes, 0 to 2"
+    said = rf"edge 1 runs from node {sender} to node {receiver}, but there are 3 nodes, 0 to 2"
     with pytest.raises(ValueError, match=said):
         nn.graph.make_graph(np.ones((3, 2)), [0, sender], [1, receiver])
 
 
 def test_edges_without_nodes_are_refused():
     with pytest.raises(
-        ValueError, match="edge 0 runs from node 0 to node 0, and there are no nodes"
+        ValueError, match="edge 0 runs from node 0 to node 0, but there are no nodes"
     ):
         nn.graph.make_graph(np.ones((0, 2)), [0], [0])
 
@@ -53,7 +53,7 @@ def test_loops_and_edges_given_twice_are_kept():
         ((np.ones((3, 1)), [0, 1], [1]), ValueError, "a sender and a receiver for each edge"),
         ((np.ones((3, 1)), [[0]], [[1]]), ValueError, r"senders and receivers \[m\]"),
         ((np.ones((3, 1)), [0.0], [1.0]), TypeError, "as integers, got float"),
-        ((np.ones((3, 1)), [0], [1], np.ones((2, 1))), ValueError, "each of its 1 edges"),
+        ((np.ones((3, 1)), [0], [1], np.ones((2, 1))), ValueError, "for each of its 1 edges"),
     ],
 )
 def test_what_does_not_agree_is_refused(arguments, error, said):
@@ -128,8 +128,8 @@ def test_a_graph_that_does_not_fit_is_left_out():
     assert (np.asarray(got.senders)[2:] == 8).all()
 
 
-def test_owners_of_empty_parts():
-    assert owners(jnp.array([0, 2, 2, 3]), 5).tolist() == [1, 1, 3, 4, 4]
+def test_segment_ids_of_empty_segments():
+    assert segment_ids(jnp.array([0, 2, 2, 3]), 5).tolist() == [1, 1, 3, 4, 4]
 
 
 def test_an_epoch_of_graphs_of_every_size_compiles_once():

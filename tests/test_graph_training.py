@@ -77,7 +77,9 @@ def test_batches_of_graphs_are_learned():
 def test_a_layer_of_arrays_among_graph_layers_says_how_it_acts_on_nodes():
     x, _ = community()
     net = nn.serial(nn.graph.gcn(4), nn.dense(2))
-    with pytest.raises(TypeError, match=r"dense takes arrays, got a Graph: .* nn\.nodewise\(dense"):
+    with pytest.raises(
+        TypeError, match=r"dense takes arrays, got a Graph: .* nn\.graph\.nodewise\(dense"
+    ):
         net.init(jax.random.key(0), x)
 
 

@@ -1,4 +1,4 @@
-"""What is said of installing works: the name jaxnn on PyPI is another project's."""
+"""What the pages say about installing works. The name jaxnn on PyPI belongs to another project."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 FILES = [
     path
-    for folder in ("jaxnn", "tests", "examples", "benchmarks", ".")
+    for folder in ("jaxnn", "tests", "examples", "benchmarks", "docs", ".")
     for path in (ROOT / folder).glob("*" if folder == "." else "**/*")
     if path.suffix in (".py", ".md", ".toml")
     if path.name not in ("CHANGELOG.md", Path(__file__).name)

@@ -134,7 +134,7 @@ def test_arguments_out_of_range_are_refused():
     for call, said in (
         (
             lambda: nn.spiking.count_loss(SPIKES, LABELS, correct=2.0),
-            "correct, spikes a step, must be a finite number",
+            "correct, spikes per step, must be a finite number",
         ),
         (
             lambda: nn.spiking.membrane_loss(SPIKES, LABELS, over="last"),
@@ -144,7 +144,7 @@ def test_arguments_out_of_range_are_refused():
             lambda: nn.spiking.latency_loss(SPIKES, LABELS, scale=0.0),
             "scale must be a finite number greater than 0",
         ),
-        (lambda: nn.spiking.spike_penalty(SPIKES, most=-0.1), "most, spikes a step, must be"),
+        (lambda: nn.spiking.spike_penalty(SPIKES, most=-0.1), "most, spikes per step, must be"),
         (lambda: nn.spiking.spike_penalty(SPIKES[:, :0]), "of at least one step"),
         (lambda: nn.spiking.first_spikes(SPIKES[:, :0]), "of at least one step"),
     ):

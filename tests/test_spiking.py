@@ -110,7 +110,7 @@ def test_feedback_brings_the_spikes_of_the_step_before():
     assert np.array_equal(nn.unroll(cell)(params, x)[0], wanted)
 
 
-def test_neurons_over_pictures_are_those_over_features():
+def test_neurons_over_images_are_those_over_features():
     x = normal(jax.random.key(2), (2, 5, 3, 4, 6))
     apart = nn.unroll(nn.spiking.lif())((), x.reshape(2, 5, 72)).reshape(x.shape)
     assert np.array_equal(nn.unroll(nn.spiking.lif())((), x), apart)
@@ -293,7 +293,7 @@ def test_currents_without_a_time_axis_are_refused(key):
         nn.spiking.lif().init(key, jnp.ones((4, 3, 2), int))
 
 
-def test_feedback_over_pictures_is_refused(key):
+def test_feedback_over_images_is_refused(key):
     with pytest.raises(ValueError, match=r"lif with feedback takes \[batch, time, features\]"):
         nn.spiking.lif(feedback=True).init(key, jnp.ones((4, 3, 2, 2, 1)))
 

@@ -81,7 +81,7 @@ def test_spike_rate_weighs_all_neurons_alike():
             lambda: nn.spiking.spiking_mlp(8, 2, steps=0),
             "steps must be a whole number of at least 1",
         ),
-        (lambda: nn.spiking.repeat_in_time(0), "hold: steps must be"),
+        (lambda: nn.spiking.repeat_in_time(0), "repeat_in_time: steps must be"),
         (lambda: nn.spiking.spiking_net(head=nn.dense(2)), "spiking_net takes stages"),
     ],
 )
@@ -90,10 +90,10 @@ def test_nets_of_nothing_are_refused(make, said):
         make()
 
 
-def test_each_step_refuses_cells_and_what_has_no_steps(key):
-    with pytest.raises(TypeError, match="each_step takes a layer"):
+def test_time_distributed_refuses_cells_and_inputs_without_steps(key):
+    with pytest.raises(TypeError, match="time_distributed takes a layer"):
         nn.spiking.time_distributed(nn.spiking.lif())
-    with pytest.raises(ValueError, match="each_step takes"):
+    with pytest.raises(ValueError, match="time_distributed takes"):
         nn.spiking.time_distributed(nn.dense(2)).init(key, jnp.ones((4, 3)))
 
 

@@ -21,7 +21,7 @@ def test_labels_go_by_the_first_pattern_that_matches():
 
 
 def test_a_pattern_that_matches_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"no path matches 'encodre/\*': there are encoder/b"):
+    with pytest.raises(ValueError, match=r"no path matches 'encodre/\*' of encoder/b"):
         nn.label_params(PARAMS, {"encodre/*": "frozen"}, "trained")
 
 

@@ -1,6 +1,6 @@
-"""The examples' real data, each with one fixed split, as NumPy arrays.
+"""The data sets of the examples, each with one fixed split, as NumPy arrays.
 
-No seed of a run moves a split: what is compared is compared on the same rows.
+No seed of a run changes a split, so that comparisons are made on the same rows.
 """
 
 from examples.data.encoder import Pretrained, sentence_encoder
@@ -17,7 +17,7 @@ from examples.data.split import Split
 from examples.data.tabular import Shuttle, breast_cancer, diabetes, petals, shuttle, wine, yeast
 from examples.data.text import shakespeare
 from examples.data.translation import Pairs, Translations, multi30k
-from examples.data.video import carphone
+from examples.data.video import city
 
 __all__ = [
     "Citations",
@@ -33,7 +33,7 @@ __all__ = [
     "Translations",
     "air_passengers",
     "breast_cancer",
-    "carphone",
+    "city",
     "cora",
     "diabetes",
     "digits",

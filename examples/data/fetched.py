@@ -1,7 +1,7 @@
-"""Files that no package ships, each fetched once from its home and checked.
+"""Files that no package contains, each downloaded once and verified.
 
-They are kept in the folder that JAXNN_DATA names, else in the cache of the system's user. Where
-there is no network, put the file there by hand.
+They are kept in the folder that JAXNN_DATA names, or else in the cache folder of the user. Without
+a network, put the files there by hand.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ HOMES = {
         f"{PLANETOID}/ind.cora.y",
         "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
     ),
-    # An archive made anew at each download: its members are checked, by the digest of MEMBERS.
+    # The archive differs at each download, so its members are verified, by the digest in MEMBERS.
     "free-spoken-digit-dataset.zip": (
         "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip",
         None,
@@ -104,11 +104,12 @@ MEMBERS = {
 
 
 def fetched(name: str) -> Path:
-    """The path of a file of HOMES, which is downloaded where it is not there yet.
+    """The path of a file of HOMES, which is downloaded if it is absent.
 
     Raises:
-      ImportError: where pooch is absent, with the command that installs it.
-      OSError: where the file is damaged, or cannot be had: with its name, its URL and JAXNN_DATA.
+      ImportError: if pooch is absent, with the command that installs it.
+      OSError: if the file is damaged or cannot be downloaded, with its name, its URL and
+        JAXNN_DATA.
     """
     url, digest = HOMES[name]
     pooch = need("pooch")
@@ -123,19 +124,19 @@ def fetched(name: str) -> Path:
         return path
     try:
         found = Path(pooch.retrieve(url, known, path.name, path.parent))
-    except Exception as error:  # each of pooch's transports has its own kinds
+    except Exception as error:  # each of pooch's transports raises its own types
         why = type(error).__name__
         raise OSError(f"{path} is absent and could not be downloaded ({why}): {mend}") from error
     if name in MEMBERS and members_digest(found, MEMBERS[name][0]) != MEMBERS[name][1]:
-        found.unlink()  # such as a page that says why there is no file
-        raise OSError(f"{url} gave something else than {name}, which was not kept: {mend}")
+        found.unlink()  # for example an error page
+        raise OSError(f"{url} is not {name} and was not kept: {mend}")
     return found
 
 
 def members_digest(path: Path, pattern: str) -> str | None:
-    """The SHA-256 of an archive's members whose names match, None where it is no archive.
+    """The SHA-256 of the members of an archive whose names match; None if it is not an archive.
 
-    Of each in the order of names: its name, a zero byte, and its SHA-256.
+    It digests, of each member in the order of names, its name, a zero byte and its SHA-256.
     """
     digest = hashlib.sha256()
     try:

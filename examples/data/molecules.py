@@ -1,4 +1,4 @@
-"""Molecules as graphs: an atom is a node, a bond an edge each way."""
+"""Molecules as graphs: an atom is a node, and a bond is an edge in each direction."""
 
 import csv
 import gzip
@@ -16,9 +16,9 @@ from jaxnn.checks import install
 
 INSTALL = install("examples-graph")
 ESOL, TOX21 = "delaney-processed.csv", "tox21.csv.gz"
-# Salts of aluminium, written with more bonds than RDKit allows it.
+# Salts of aluminum, written with more bonds than RDKit allows.
 UNREADABLE = (1332, 2310, 2317, 3601, 4634, 4718, 5629, 6861)  # lines of TOX21
-# What is told of an atom and of a bond: a place for each value, and one for all others.
+# The features of an atom and of a bond, one-hot: a position for each value, one for all others.
 ELEMENTS = (5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53)  # B C N O F Si P S Cl Br I
 DEGREES, HYDROGENS, CHARGES = (0, 1, 2, 3, 4), (0, 1, 2, 3, 4), (-1, 0, 1)
 HYBRIDS = ("SP", "SP2", "SP3")
@@ -30,11 +30,11 @@ BOND_WIDTH = len(BONDS) + 3
 class Molecules(NamedTuple):
     """Rows of a table of molecules.
 
-    smiles: how each is written.
-    graph: the union of them all, in their order, without padding: float32 nodes [atoms, ATOM_WIDTH]
-      and edges [2 bonds, BOND_WIDTH].
-    y: float32 [molecules, tasks]; NaN where nothing was measured.
-    tasks: what was measured.
+    smiles: the SMILES of each molecule.
+    graph: the union of all molecules, in their order, without padding: float32 nodes [atoms,
+      ATOM_WIDTH] and edges [2 bonds, BOND_WIDTH].
+    y: float32 [molecules, tasks]; NaN if a task was not measured.
+    tasks: the names of what was measured.
     """
 
     smiles: list[str]
@@ -44,10 +44,11 @@ class Molecules(NamedTuple):
 
 
 def esol() -> Molecules:
-    """1128 molecules, and how much of each dissolves in water: log10 of mol/L.
+    """1128 molecules with their solubility in water: log10 of mol/L.
 
     Raises:
-      ImportError, OSError: as `fetched` does; where RDKit is absent.
+      ImportError, OSError: as `fetched`.
+      ImportError: if RDKit is absent, with the command that installs it.
 
     (Delaney, ESOL: estimating aqueous solubility directly from molecular structure, 2004.)
     """
@@ -56,12 +57,13 @@ def esol() -> Molecules:
 
 
 def tox21() -> Molecules:
-    """8006 molecules, and whether each disturbs a cell in twelve ways: 0, 1, or not measured.
+    """8006 molecules with twelve tests of toxicity in cells: 0, 1, or not measured.
 
-    The table has eight more, UNREADABLE, that are left out.
+    The table has eight more, UNREADABLE, which are left out.
 
     Raises:
-      ImportError, OSError: as `fetched` does; where RDKit is absent.
+      ImportError, OSError: as `fetched`.
+      ImportError: if RDKit is absent, with the command that installs it.
 
     (Huang et al., Tox21Challenge to build predictive models of nuclear receptor and stress response
     pathways, 2016.)
@@ -72,12 +74,12 @@ def tox21() -> Molecules:
 
 
 def table(path: Path, tasks: tuple[str, ...], without: Collection[int] = ()) -> Molecules:
-    """The molecules of a table with a column "smiles" and one for each task; it may be gzipped.
+    """The molecules of a table with a column "smiles" and one for each task.
 
-    The lines of `without` are left out.
+    The file may be gzipped. The lines of `without` are left out.
 
     Raises:
-      ValueError: for a SMILES that does not parse, with its line.
+      ValueError: if a SMILES does not parse, with its line.
     """
     opened: Any = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8") as file:
@@ -90,15 +92,15 @@ def table(path: Path, tasks: tuple[str, ...], without: Collection[int] = ()) -> 
 
 
 def molecular_graphs(smiles: Sequence[str], places: Iterable[str] | None = None) -> nn.graph.Graph:
-    """The graphs of molecules as one union, in their order.
+    """The union of the graphs of molecules, in their order.
 
     Args:
-      smiles: how they are written.
-      places: where each comes from, for what is raised; by default "SMILES 0" and so on.
+      smiles: the SMILES of the molecules.
+      places: the origin of each, for errors; by default "SMILES 0" and so on.
 
     Raises:
-      ImportError: where RDKit is absent, with the command that installs it.
-      ValueError: for a SMILES that does not parse, with its place.
+      ImportError: if RDKit is absent, with the command that installs it.
+      ValueError: if a SMILES does not parse, with its origin.
 
     (Weininger, SMILES, a chemical language and information system, 1988; RDKit.)
     """
@@ -111,8 +113,8 @@ def molecular_graphs(smiles: Sequence[str], places: Iterable[str] | None = None)
         atoms += [_atom(each) for each in molecule.GetAtoms()]
         for bond in molecule.GetBonds():
             one, other = first + bond.GetBeginAtomIdx(), first + bond.GetEndAtomIdx()
-            told = _bond(bond)
-            bonds += [[one, other, *told], [other, one, *told]]
+            features = _bond(bond)
+            bonds += [[one, other, *features], [other, one, *features]]
         sizes.append((len(atoms) - first, len(bonds) - before))
     atom, bond = np.array(atoms, np.int32).reshape(-1, 7), np.array(bonds, np.int32).reshape(-1, 5)
     widths = [len(each) + 1 for each in (ELEMENTS, DEGREES, HYDROGENS, CHARGES, HYBRIDS)]
@@ -129,17 +131,17 @@ def molecular_graphs(smiles: Sequence[str], places: Iterable[str] | None = None)
 
 
 def parsed(text: str, place: str) -> Any:
-    """RDKit's molecule of a SMILES; raises ValueError with its place where there is none."""
+    """RDKit's molecule of a SMILES; raises ValueError with its origin if it does not parse."""
     chem, log = need("rdkit.Chem", INSTALL), need("rdkit.rdBase", INSTALL)
-    with log.BlockLogs():  # what it says of them goes to stderr, and names no line
+    with log.BlockLogs():  # RDKit's own message does not name the line
         molecule = chem.MolFromSmiles(text)
     if molecule is None or not molecule.GetNumAtoms():
-        raise ValueError(f"{place}: {text!r} is the SMILES of no molecule: mend or leave it out.")
+        raise ValueError(f"{place}: {text!r} is not a valid SMILES: correct it or leave it out.")
     return molecule
 
 
 def scaffolds(smiles: Sequence[str]) -> list[str]:
-    """The rings of each molecule with what links them, as SMILES; "" where it has no ring.
+    """The rings of each molecule with what links them, as SMILES; "" for one without rings.
 
     (Bemis and Murcko, The properties of known drugs, 1996.)
     """
@@ -151,9 +153,9 @@ def scaffolds(smiles: Sequence[str]) -> list[str]:
 
 
 def descriptors(smiles: Sequence[str]) -> np.ndarray:
-    """What RDKit computes of each molecule, float32 [molecules, descriptors]; zero for NaN.
+    """The descriptors that RDKit computes, float32 [molecules, descriptors]; zero for NaN.
 
-    Weights, counts of groups, surface areas, indices of shape: some 200.
+    These are some 200 weights, counts of groups, surface areas and indices of shape.
     """
     module = need("rdkit.Chem.Descriptors", INSTALL)
     rows = [
@@ -163,17 +165,17 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
     return np.nan_to_num(np.clip(np.array(rows, np.float64), -1e6, 1e6)).astype(np.float32)
 
 
-def picture(text: str, colours: np.ndarray, width: int = 400, height: int = 320) -> np.ndarray:
-    """A drawing of a molecule, each atom on a disc of its colour [atoms, 3]; [height, width, 3]."""
-    drawing = need("rdkit.Chem.Draw.rdMolDraw2D", INSTALL)
+def drawing(text: str, colors: np.ndarray, width: int = 400, height: int = 320) -> np.ndarray:
+    """An image [height, width, 3] of a molecule, each atom on a disc of its color [atoms, 3]."""
+    module = need("rdkit.Chem.Draw.rdMolDraw2D", INSTALL)
     molecule = parsed(text, text)
     atoms = range(molecule.GetNumAtoms())
-    canvas = drawing.MolDraw2DCairo(width, height)
-    drawing.PrepareAndDrawMolecule(
+    canvas = module.MolDraw2DCairo(width, height)
+    module.PrepareAndDrawMolecule(
         canvas,
         molecule,
         highlightAtoms=list(atoms),
-        highlightAtomColors={i: tuple(map(float, colours[i])) for i in atoms},
+        highlightAtomColors={i: tuple(map(float, colors[i])) for i in atoms},
         highlightBonds=[],
     )
     canvas.FinishDrawing()
@@ -184,14 +186,14 @@ def picture(text: str, colours: np.ndarray, width: int = 400, height: int = 320)
 
 
 def random_split(n: int, shares: tuple[float, float] = (0.8, 0.1)) -> list[np.ndarray]:
-    """The rows to learn from, to choose by and to test, the last being what is left of n."""
+    """The training, validation and test rows of n; the test rows are the remaining share."""
     order = np.random.default_rng(0).permutation(n)
     first = round(shares[0] * n)
     return np.split(order, [first, first + round(shares[1] * n)])
 
 
 def scaffold_split(smiles: Sequence[str], shares: tuple[float, float] = (0.8, 0.1)) -> list:
-    """The same, with all molecules of a scaffold on one side, the common scaffolds to learn from.
+    """The same, with all molecules of a scaffold in one part; frequent scaffolds are for training.
 
     (Wu et al., MoleculeNet: a benchmark for molecular machine learning, 2018.)
     """

@@ -1,4 +1,4 @@
-"""Photographs, for what is cut out of them."""
+"""Photographs without labels."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)  # ITU-R BT.709, as skimag
 
 
 def photographs() -> dict[str, np.ndarray]:
-    """Ten photographs by name, three of them of textures: float32 grey [height, width] in [0, 1].
+    """Ten photographs by name, three of them of textures: float32 gray [height, width] in [0, 1].
 
-    (Those that scikit-image's package holds itself, and the two of scikit-learn.)
+    (Those that the package scikit-image contains, and the two of scikit-learn.)
     """
     source = need("skimage.data")
-    pictures = {name: getattr(source, name)() for name in NAMES}
+    images = {name: getattr(source, name)() for name in NAMES}
     samples = need("sklearn.datasets").load_sample_images().images
-    pictures |= dict(zip(("china", "flower"), samples, strict=True))
-    return {name: _grey(picture) for name, picture in pictures.items()}
+    images |= dict(zip(("china", "flower"), samples, strict=True))
+    return {name: _gray(image) for name, image in images.items()}
 
 
-def _grey(picture: np.ndarray) -> np.ndarray:
-    """A picture of bytes, grey or in colours, as grey in [0, 1]."""
-    grey = picture @ LUMA if picture.ndim == 3 else picture
-    return (grey / 255).astype(np.float32)
+def _gray(image: np.ndarray) -> np.ndarray:
+    """An image of bytes, gray or in color, as gray in [0, 1]."""
+    gray = image @ LUMA if image.ndim == 3 else image
+    return (gray / 255).astype(np.float32)

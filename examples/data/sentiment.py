@@ -1,4 +1,4 @@
-"""What critics thought of films."""
+"""Sentences of movie reviews."""
 
 import tarfile
 from typing import NamedTuple
@@ -13,11 +13,11 @@ MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 
 
 class Snippets(NamedTuple):
-    """Sentences to learn from, and sentences to test.
+    """Sentences for training and for test.
 
     x, test_x: texts, object [rows].
-    y, test_y: int32 [rows], 1 where the mean rating is above 0.
-    ratings, test_ratings: float32 [rows], the mean of about twenty people's, from -4 to 4.
+    y, test_y: int32 [rows], 1 if the mean rating is above 0.
+    ratings, test_ratings: float32 [rows], the mean of about twenty people, from -4 to 4.
     """
 
     x: np.ndarray
@@ -29,10 +29,10 @@ class Snippets(NamedTuple):
 
 
 def sentiment() -> Snippets:
-    """10605 sentences of film reviews, 5242 of them kind: four fifths to learn from.
+    """10605 sentences of movie reviews, 5242 of them positive: four fifths for training.
 
     Raises:
-      ImportError, OSError: as `fetched` does.
+      ImportError, OSError: as `fetched`.
 
     (Hutto and Gilbert, VADER: A parsimonious rule-based model for sentiment analysis of social
     media text, 2014; the sentences are those of Pang and Lee, Seeing stars, 2005.)

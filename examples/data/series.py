@@ -1,4 +1,4 @@
-"""Numbers that follow each other in time."""
+"""Time series."""
 
 from typing import NamedTuple
 
@@ -35,18 +35,20 @@ def air_passengers() -> Series:
 
 
 def mackey_glass() -> Split:
-    """A chaotic series six steps ahead: 500 rows to learn from, and the 500 after them to test.
+    """A chaotic series six steps ahead: 500 rows for training, and the next 500 for test.
 
     dx/dt = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x(t), from x(0) = 1.2 and zeros before it.
     x [rows, 4] float32 are x(t - 18), x(t - 12), x(t - 6) and x(t), for t of 118 to 1117; y
     [rows, 1] is x(t + 6).
 
-    Solved by Runge and Kutta's method of the fourth order in steps of 0.1.
+    It is solved by the Runge-Kutta method of fourth order in steps of 0.1.
 
     (Mackey and Glass, Oscillation and chaos in physiological control systems, 1977.)
     """
-    step, delay, last = 0.1, 170, 11_240
-    x = np.zeros(delay + last + 1)  # the delay's zeros before it
+    step = 0.1
+    delay = 170  # steps
+    last = 11_240  # step
+    x = np.zeros(delay + last + 1)  # with zeros before the start
     x[delay] = 1.2
 
     def slope(now, before):

@@ -1,4 +1,4 @@
-"""Graphs of who knows whom, and of what cites what."""
+"""Graphs of friendships and of citations."""
 
 import collections
 import pickle
@@ -16,7 +16,7 @@ from jaxnn.checks import install
 INSTALL = install("examples-graph")
 CORA = tuple(f"planetoid/ind.cora.{part}" for part in
              ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index"))  # fmt: skip
-# All that these pickles name, old names beside new.
+# All names that these pickles use, old ones included.
 ADMITTED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
@@ -29,9 +29,11 @@ ADMITTED = {
 
 
 class Citations(NamedTuple):
-    """A graph of articles: a row of words in each node; y int32, their subjects; and three parts.
+    """A graph of articles.
 
-    train, validation, test: the numbers of the articles in each.
+    graph: a node has the words of its article.
+    y: int32 [articles], their subjects.
+    train, validation, test: the indices of the articles of each part.
     """
 
     graph: nn.graph.Graph
@@ -42,13 +44,13 @@ class Citations(NamedTuple):
 
 
 def karate_club() -> tuple[nn.graph.Graph, np.ndarray]:
-    """34 members of a club, an edge where two were friends, and the side each took as it split.
+    """34 members of a club, their friendships as edges, and the side each took when it split.
 
-    The nodes are one-hot [34, 34]: they know nothing but who they are. y int32 [34], 0 for the
-    side of the teacher, member 0, and 1 for that of the president, member 33.
+    The nodes are one-hot [34, 34], so they have no features but their identity. y int32 [34], 0 for
+    the side of the teacher, member 0, and 1 for that of the president, member 33.
 
     Raises:
-      ImportError: where networkx is absent, with the command that installs it.
+      ImportError: if networkx is absent, with the command that installs it.
 
     (Zachary, An information flow model for conflict and fission in small groups, 1977; from
     networkx.)
@@ -61,33 +63,34 @@ def karate_club() -> tuple[nn.graph.Graph, np.ndarray]:
 
 
 def cora() -> Citations:
-    """2708 articles on machine learning that cite each other, of seven subjects, as is usual.
+    """2708 articles on machine learning of seven subjects, with their citations.
 
-    20 articles of each subject are to learn from, 500 to choose by and 1000 to test. A node has the
-    words of the article, 1433 of them, scaled to a sum of one; citations go both ways.
+    The split is the usual one: 20 articles of each subject for training, 500 for validation and
+    1000 for test. A node has 1433 indicators of words, scaled to a sum of one; citations are edges
+    in both directions.
 
     Raises:
-      ImportError, OSError: as `fetched` does.
-      ValueError: where a file holds what these files do not.
+      ImportError, OSError: as `fetched`.
+      ValueError: if a file contains other objects than these files do.
 
     (Sen et al., Collective classification in network data, 2008; the split: Yang, Cohen and
     Salakhutdinov, Revisiting semi-supervised learning with graph embeddings, 2016.)
     """
     paths = {name.rsplit(".", 1)[-1]: fetched(name) for name in CORA}
     order = np.loadtxt(paths.pop("index"), dtype=int)
-    held = {name: plain_pickle(path) for name, path in paths.items()}
-    rows = np.arange(len(held["graph"]))
-    # The articles to test lie in a shuffled order of their own.
+    parts = {name: plain_pickle(path) for name, path in paths.items()}
+    rows = np.arange(len(parts["graph"]))
+    # The test articles are stored in a shuffled order.
     rows[np.sort(order)] = order
-    x = np.zeros((len(rows), held["allx"].shape[1]), np.float32)
+    x = np.zeros((len(rows), parts["allx"].shape[1]), np.float32)
     y = np.zeros(len(rows), np.int32)
-    x[rows] = np.concatenate([held["allx"].toarray(), held["tx"].toarray()])
-    y[rows] = np.concatenate([held["ally"], held["ty"]]).argmax(1)
+    x[rows] = np.concatenate([parts["allx"].toarray(), parts["tx"].toarray()])
+    y[rows] = np.concatenate([parts["ally"], parts["ty"]]).argmax(1)
     senders, receivers = np.array(
-        [(one, other) for one, others in held["graph"].items() for other in others]
+        [(one, other) for one, others in parts["graph"].items() for other in others]
     ).T
     x = x / np.maximum(x.sum(1, keepdims=True), 1)
-    train = len(held["y"])
+    train = len(parts["y"])
     return Citations(
         nn.graph.undirected(nn.graph.make_graph(x, senders, receivers)),
         y,
@@ -98,18 +101,18 @@ def cora() -> Citations:
 
 
 def plain_pickle(path: Path) -> Any:
-    """What a pickle of arrays, sparse matrices, dicts and lists holds.
+    """The object in a pickle of arrays, sparse matrices, dicts and lists.
 
-    A pickle can call any function that it names; here it may name those of ADMITTED alone.
+    A pickle can call any function that it names; here it may only name those of ADMITTED.
 
     Raises:
-      ValueError: where it names another.
+      ValueError: if it names another one, or is damaged.
     """
     with open(path, "rb") as file:
         try:
             return _Plain(file, encoding="latin1").load()
         except (pickle.UnpicklingError, EOFError, ValueError, IndexError) as error:
-            raise ValueError(f"{path} is not what it should be: {error}") from error
+            raise ValueError(f"{path} is not a pickle of arrays: {error}") from error
 
 
 class _Plain(pickle.Unpickler):
@@ -117,6 +120,6 @@ class _Plain(pickle.Unpickler):
         if (module, name) not in ADMITTED:
             raise pickle.UnpicklingError(
                 f"it names {module}.{name}, which no file of arrays needs: delete it, so that "
-                "it is fetched again."
+                "it is downloaded again."
             )
         return ADMITTED[module, name]

@@ -1,4 +1,4 @@
-"""Speech."""
+"""Recordings of speech."""
 
 import io
 import wave
@@ -10,16 +10,19 @@ import numpy as np
 
 from examples.data.fetched import fetched
 
-ARCHIVE, RATE = "free-spoken-digit-dataset.zip", 8000  # samples a second
+ARCHIVE = "free-spoken-digit-dataset.zip"
+RATE = 8000  # samples a second
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-TAKES, TESTS = 50, 5  # recordings of a digit by a speaker; the first of them are to test
+TAKES = 50  # recordings of a digit by a speaker
+TESTS = 5  # the first of them, which are for test
 
 
 class Spoken(NamedTuple):
-    """Recordings one after the other; each has its place by speaker, digit and take.
+    """Recordings, concatenated.
 
     samples: float32 [samples of all], in [-1, 1].
-    starts, lengths: int32 [6 speakers, 10 digits, 50 takes], in samples; takes 0 to 4 are to test.
+    starts, lengths: int32 [6 speakers, 10 digits, 50 takes], in samples, of each
+      recording; takes 0 to 4 are for test.
     """
 
     samples: np.ndarray
@@ -28,13 +31,13 @@ class Spoken(NamedTuple):
 
 
 def spoken_digits() -> Spoken:
-    """3000 recordings of the digits in English, by six speakers: 2700 to learn from, 300 to test.
+    """3000 recordings of English digits by six speakers: 2700 for training and 300 for test.
 
-    Each is of one digit at 8000 samples a second, cut close to where speech begins and ends.
+    Each is of one digit at 8000 samples a second, trimmed to where speech begins and ends.
 
     Raises:
-      ImportError, OSError: as `fetched` does; where recordings are absent, empty or of another
-        kind, with what is wrong.
+      ImportError, OSError: as `fetched`.
+      OSError: if recordings are absent, empty or of another format, with the fault.
 
     (Jackson et al., Free spoken digit dataset, 2016.)
     """
@@ -42,24 +45,24 @@ def spoken_digits() -> Spoken:
 
 
 def unpacked(path: Path, speakers: tuple[str, ...] = SPEAKERS, takes: int = TAKES) -> Spoken:
-    """The recordings in an archive, whichever folder they lie in."""
-    mend = f"delete {path}, so that it is fetched again."
+    """The recordings in an archive, in whichever of its folders they are."""
+    mend = f"delete {path}, so that it is downloaded again."
     try:
         with zipfile.ZipFile(path) as archive:
-            held = {PurePosixPath(name).name: name for name in archive.namelist()}
+            members = {PurePosixPath(name).name: name for name in archive.namelist()}
             wanted = [
                 f"{digit}_{speaker}_{take}.wav"
                 for speaker in speakers
                 for digit in range(10)
                 for take in range(takes)
             ]
-            absent = [name for name in wanted if name not in held]
+            absent = [name for name in wanted if name not in members]
             if absent:
                 raise OSError(
-                    f"{path} lacks {len(absent)} of {len(wanted)} recordings, such as {absent[0]}: "
-                    f"{mend}"
+                    f"{path} lacks {len(absent)} of {len(wanted)} recordings, for example "
+                    f"{absent[0]}: {mend}"
                 )
-            pieces = [_samples(archive.read(held[name]), f"{path}: {name}") for name in wanted]
+            pieces = [_samples(archive.read(members[name]), f"{path}: {name}") for name in wanted]
     except (zipfile.BadZipFile, wave.Error, EOFError) as error:
         raise OSError(f"{path} is damaged ({error}): {mend}") from error
     lengths = np.array([len(piece) for piece in pieces], np.int32)
@@ -80,5 +83,5 @@ def _samples(content: bytes, title: str) -> np.ndarray:
             )
         samples = np.frombuffer(recording.readframes(recording.getnframes()), "<i2")
     if not len(samples):
-        raise OSError(f"{title} holds no samples: take it anew.")
+        raise OSError(f"{title} has no samples: record it again.")
     return samples

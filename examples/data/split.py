@@ -1,4 +1,4 @@
-"""What every data set gives: rows to learn from, rows to test, and a way to its package."""
+"""Parts of every data set: training and test rows, and access to the package it is in."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ from jaxnn.checks import install
 
 
 class Split(NamedTuple):
-    """Rows to learn from, and rows that are seen only to be measured."""
+    """Training rows and test rows."""
 
     x: np.ndarray
     y: np.ndarray
@@ -20,17 +20,17 @@ class Split(NamedTuple):
 
 
 def stratified(x: np.ndarray, y: np.ndarray, test: int) -> Split:
-    """Rows split once and for all, `test` of them to be measured on, each class in its share."""
+    """A fixed split with `test` test rows, in which each class keeps its share."""
     split = need("sklearn.model_selection").train_test_split
     x, test_x, y, test_y = split(x, y, test_size=test, random_state=0, stratify=y)
     return Split(x, y, test_x, test_y)
 
 
 def need(module: str, command: str = install("examples")) -> Any:
-    """A module, imported where it is used: a reader of one data set need not have another's.
+    """Import a module where it is used, so that a data set needs only its own packages.
 
     Raises:
-      ImportError: where it is absent, with the command that installs it.
+      ImportError: if it is absent, with the command that installs it.
     """
     try:
         return importlib.import_module(module)
@@ -39,10 +39,10 @@ def need(module: str, command: str = install("examples")) -> Any:
 
 
 def folder(package: str, command: str = install("examples")) -> Path:
-    """The folder of an installed package, which is not imported: its files are all that is wanted.
+    """The folder of an installed package, which is not imported: only its files are needed.
 
     Raises:
-      ImportError: where it is absent, with the command that installs it.
+      ImportError: if it is absent, with the command that installs it.
     """
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:

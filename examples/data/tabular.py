@@ -1,4 +1,4 @@
-"""Rows of measurements."""
+"""Tables of measurements."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from examples.data.split import Split, need, stratified
 
 
 def diabetes() -> list[Split]:
-    """442 patients in five folds: how far the disease went in a year, from ten measurements.
+    """442 patients in five folds: the progress of diabetes in a year, from ten measurements.
 
     x [rows, 10] and y [rows], float32 as measured: years, kg/m^2, mmHg and blood serum.
 
@@ -21,9 +21,9 @@ def diabetes() -> list[Split]:
 
 
 def breast_cancer() -> Split:
-    """569 tumours, 398 to learn from and 171 to test: what their cells' nuclei measure.
+    """Measures of the cell nuclei of 569 tumors, 398 for training and 171 for test.
 
-    x [rows, 30] float32 as measured, mean, deviation and worst of ten measures; y [rows] int32, 0
+    x [rows, 30] float32 as measured: mean, deviation and worst of ten measures; y [rows] int32, 0
     malignant and 1 benign.
 
     (Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis, 1993;
@@ -34,9 +34,9 @@ def breast_cancer() -> Split:
 
 
 def wine() -> Split:
-    """178 wines of three growers in one region, 124 to learn from and 54 to test.
+    """178 wines of three growers in one region, 124 for training and 54 for test.
 
-    x [rows, 13] float32 as measured, alcohol in per cent first; y [rows] int32, the grower.
+    x [rows, 13] float32 as measured, alcohol in percent first; y [rows] int32, the grower.
 
     (Forina et al., PARVUS, an extendible package for data exploration, 1988; from scikit-learn.)
     """
@@ -45,7 +45,7 @@ def wine() -> Split:
 
 
 def petals() -> Split:
-    """150 iris flowers, half to learn from and half to test: their petals and their species.
+    """The petals and species of 150 iris flowers, half for training and half for test.
 
     x [rows, 2] float32, length and width in cm; y [rows] int32, 0 setosa, 1 versicolor and
     2 virginica.
@@ -57,7 +57,7 @@ def petals() -> Split:
 
 
 class Shuttle(NamedTuple):
-    """Rows of what is normal to learn from, and rows of both kinds: y is 1 for an anomaly."""
+    """Normal rows for training, and rows of both kinds, for which y is 1 for an anomaly."""
 
     x: np.ndarray
     validation_x: np.ndarray
@@ -69,28 +69,28 @@ class Shuttle(NamedTuple):
 def shuttle() -> Shuttle:
     """49097 readings of nine sensors of a space shuttle, 3511 of them anomalies.
 
-    Half of the normal rows are to learn from, a tenth of all rows to choose a threshold, and the
-    rest to test. x [rows, 9] float32 as measured; y [rows] int32.
+    Half of the normal rows are for training, a tenth of all rows for validation, and the rest for
+    test. x [rows, 9] float32 as measured; y [rows] int32.
 
-    (Statlog's Shuttle, of the UCI repository, as Liu, Ting and Zhou, Isolation forest, 2008, have
-    it; from river.)
+    (Statlog's Shuttle, of the UCI repository, as in Liu, Ting and Zhou, Isolation forest, 2008;
+    from river.)
     """
     rows = list(need("river.datasets").Shuttle())
     x = np.array([list(reading.values()) for reading, _ in rows], np.float32)
     y = np.array([anomaly for _, anomaly in rows], np.int32)
     order = np.random.default_rng(0).permutation(len(y))
     normal = order[y[order] == 0]
-    learned = normal[: len(normal) // 2]
-    rest = np.setdiff1d(np.arange(len(y)), learned)
-    held = stratified(x[rest], y[rest], len(rest) - round(len(y) / 10))
-    return Shuttle(x[learned], held.x, held.y, held.test_x, held.test_y)
+    train = normal[: len(normal) // 2]
+    rest = np.setdiff1d(np.arange(len(y)), train)
+    split = stratified(x[rest], y[rest], len(rest) - round(len(y) / 10))
+    return Shuttle(x[train], split.x, split.y, split.test_x, split.test_y)
 
 
 def yeast() -> Split:
-    """2417 genes of yeast with 14 labels of what they do: the first 1500 to learn from.
+    """2417 genes of yeast with 14 labels of their function: the first 1500 for training.
 
-    x [rows, 103] float32, expression and descent as measured; y [rows, 14] int32, 1 for each label
-    that a gene has.
+    x [rows, 103] float32, expression and phylogeny as measured; y [rows, 14] int32, 1 for each
+    label that a gene has.
 
     (Elisseeff and Weston, A kernel method for multi-labelled classification, 2001; from river.)
     """

@@ -1,4 +1,4 @@
-"""Running text, to learn to continue."""
+"""Running text, for language models."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from examples.data.fetched import fetched
 
 
 def shakespeare() -> tuple[str, str]:
-    """A million characters of Shakespeare's plays: nine tenths to learn from, then the last tenth.
+    """A million characters of Shakespeare's plays: nine tenths for training, the last for test.
 
     Raises:
-      ImportError, OSError: as `fetched` does.
+      ImportError, OSError: as `fetched`.
 
     (Karpathy, char-rnn, 2015.)
     """
@@ -19,7 +19,7 @@ def shakespeare() -> tuple[str, str]:
 
 
 def windows(tokens: np.ndarray, length: int, stride: int) -> np.ndarray:
-    """Every stride-th piece [rows, length] of tokens [time].
+    """Every stride-th window [rows, length] of tokens [time].
 
     >>> import numpy as np
     >>> from examples.data.text import windows

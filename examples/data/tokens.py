@@ -1,8 +1,8 @@
-"""Texts as rows of tokens and back: by characters, and by pairs of bytes that come often.
+"""Texts as rows of tokens and back: by characters, and by frequent pairs of bytes.
 
-Both ways share four special tokens, which come first and which no text holds: what pads a row, what
-stands for the unknown, and where a text starts and stops. `encode` puts in neither of the last two:
-who trains a net knows where it wants them.
+Both share four special tokens, which come first and never occur in a text: padding, unknown, start
+and stop. `encode` adds neither start nor stop: whoever trains a network adds them where they are
+needed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,13 +17,13 @@ SPECIAL = ("<padding>", "<unknown>", "<start>", "<stop>")
 
 
 class Tokens(NamedTuple):
-    """Two functions that are each other's inverse, but for what is unknown.
+    """Two functions that are inverse to each other, except for unknown tokens.
 
     encode: texts -> (tokens int32 [rows, time], lengths int32 [rows]), where time is the length of
-      the longest, and PADDING follows the shorter ones.
+      the longest text, and shorter ones end in PADDING.
     decode: tokens int [rows, time] -> texts, each up to the first STOP, without special tokens.
-    names: tokens int [time] -> what each stands for.
-    size: how many tokens there are, with the special ones.
+    names: tokens int [time] -> the name of each.
+    size: the number of tokens, including the special ones.
     """
 
     encode: Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -33,7 +33,7 @@ class Tokens(NamedTuple):
 
 
 def characters(texts: Iterable[str]) -> Tokens:
-    """A token for each character that the texts hold, in the order of Unicode.
+    """A token for each character of the texts, in the order of Unicode.
 
     >>> from examples.data import tokens
     >>> letters = tokens.characters(["abba"])
@@ -50,22 +50,22 @@ def characters(texts: Iterable[str]) -> Tokens:
         return [known[token] for token in tokens]
 
     def decode(tokens):
-        return ["".join(names(_said(row))) for row in tokens]
+        return ["".join(names(_content(row))) for row in tokens]
 
     return Tokens(encode, decode, names, len(known))
 
 
 def byte_pairs(texts: Iterable[str], size: int) -> Tokens:
-    """Parts of words: of all characters, the pairs that come most often are joined, and so on.
+    """Parts of words: starting from characters, the most frequent pair is merged, and so on.
 
-    No part reaches over a space or holds punctuation beside letters.
+    No part extends over a space, or contains both punctuation and letters.
 
     Args:
-      texts: from which the parts are learned.
-      size: of the vocabulary, with the special tokens; fewer where there are no pairs left.
+      texts: the parts are learned from them.
+      size: of the vocabulary, including the special tokens; it is smaller if no pairs are left.
 
     Raises:
-      ImportError: where `tokenizers` is absent, with the command that installs it.
+      ImportError: if `tokenizers` is absent, with the command that installs it.
 
     (Sennrich et al., Neural machine translation of rare words with subword units, 2016.)
 
@@ -75,38 +75,38 @@ def byte_pairs(texts: Iterable[str], size: int) -> Tokens:
     (['slow lower'], (1, 1))
     """
     library = need("tokenizers")
-    machine = library.Tokenizer(library.models.BPE(unk_token=SPECIAL[UNKNOWN]))
+    tokenizer = library.Tokenizer(library.models.BPE(unk_token=SPECIAL[UNKNOWN]))
     cut = library.pre_tokenizers
-    machine.pre_tokenizer = cut.Sequence([cut.Metaspace(), cut.Punctuation()])
-    machine.decoder = library.decoders.Metaspace()
+    tokenizer.pre_tokenizer = cut.Sequence([cut.Metaspace(), cut.Punctuation()])
+    tokenizer.decoder = library.decoders.Metaspace()
     trainer = library.trainers.BpeTrainer(
         vocab_size=size, special_tokens=list(SPECIAL), show_progress=False
     )
-    machine.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
 
     def encode(texts):
-        return padded([each.ids for each in machine.encode_batch(list(texts))])
+        return padded([each.ids for each in tokenizer.encode_batch(list(texts))])
 
     def decode(tokens):
-        return machine.decode_batch([_said(row) for row in tokens])
+        return tokenizer.decode_batch([_content(row) for row in tokens])
 
     def names(tokens):
-        return [machine.id_to_token(int(token)) for token in tokens]
+        return [tokenizer.id_to_token(int(token)) for token in tokens]
 
-    return Tokens(encode, decode, names, machine.get_vocab_size())
+    return Tokens(encode, decode, names, tokenizer.get_vocab_size())
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """(tokens int32 [rows, time], lengths int32 [rows]) of rows of unequal lengths."""
     lengths = np.array([len(row) for row in rows], np.int32)
     tokens = np.full((len(rows), max(lengths, default=0)), PADDING, np.int32)
-    for row, given in zip(tokens, rows, strict=True):
-        row[: len(given)] = given
+    for padded_row, row in zip(tokens, rows, strict=True):
+        padded_row[: len(row)] = row
     return tokens, lengths
 
 
-def _said(row: Any) -> list[int]:
-    """The tokens of a text up to its end, the special ones left out."""
-    given = [int(token) for token in row]
-    end = given.index(STOP) if STOP in given else len(given)
-    return [token for token in given[:end] if token >= len(SPECIAL)]
+def _content(row: Any) -> list[int]:
+    """The tokens of a text up to its end, without the special ones."""
+    tokens = [int(token) for token in row]
+    end = tokens.index(STOP) if STOP in tokens else len(tokens)
+    return [token for token in tokens[:end] if token >= len(SPECIAL)]

@@ -7,14 +7,14 @@ from examples.data.fetched import fetched
 
 
 class Pairs(NamedTuple):
-    """Sentences, and what each says in the other language."""
+    """Sentences, and their translations."""
 
     german: list[str]
     english: list[str]
 
 
 class Translations(NamedTuple):
-    """Pairs to learn from, to choose by, and to be measured on alone."""
+    """Pairs for training, validation and test."""
 
     train: Pairs
     validation: Pairs
@@ -22,13 +22,13 @@ class Translations(NamedTuple):
 
 
 def multi30k() -> Translations:
-    """What 31014 photographs show, in English and translated to German: 29000, 1014 and 1000 pairs.
+    """Captions of 31014 photographs in English and German: 29000, 1014 and 1000 pairs.
 
-    The test pairs are those of 2016, of Flickr. Sentences are as written, without white space at
-    their ends.
+    The German captions are translations. The test pairs are those of 2016, from Flickr. Sentences
+    are as written, without white space at their ends.
 
     Raises:
-      ImportError, OSError: as `fetched` does.
+      ImportError, OSError: as `fetched`.
 
     (Elliott et al., Multi30K: multilingual English-German image descriptions, 2016.)
     """

@@ -1,8 +1,8 @@
-"""Names and shapes that others use, and ours, translated both ways by one table.
+"""Names and shapes of other libraries and ours, translated in both directions by one table.
 
-A layout is a table of rows, each a layer of theirs beside the place of ours. The kind of the layer
-says how the names of its arrays and the order of their axes differ. Where depth is a `repeat`, a
-row stands for all layers: "{i}" in their name counts what is the leading axis of ours.
+A layout is a table of rows, each with a layer of theirs beside its place in our params. The kind of
+the layer says how the names of its arrays and the order of their axes differ. Where depth is a
+`repeat`, one row is for all layers: "{i}" in their name counts along our leading axis.
 """
 
 from collections.abc import Iterator, Mapping
@@ -62,13 +62,12 @@ KINDS = {
 
 
 class NameRow(NamedTuple):
-    """A layer of ours and of theirs.
+    """A layer of theirs beside its place in our params.
 
-    theirs: its name there, or names, whose arrays are ours side by side along the last axis. A "*"
-      in it stands for the name of the array, which follows a dot otherwise: "lstm.*_l0_reverse".
-    ours: the name of ours.
-    kind: of `KINDS`.
-    shares: how wide each of several is, in proportion; the same by default.
+    theirs: its name there, or several names, whose arrays are concatenated along our last axis. A
+    "*" in it is replaced by the name of the array, which otherwise follows a dot:
+    "lstm.*_l0_reverse". ours: our name. kind: one of `KINDS`. shares: the widths of several names,
+    in proportion; equal by default.
     """
 
     theirs: str | tuple[str, ...]
@@ -78,12 +77,11 @@ class NameRow(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a family of nets is named elsewhere.
+    """How a family of networks is named elsewhere.
 
-    rows: the table.
-    prefix: what their names begin with, in files of whole models; in others it is left out.
-    tied: their names for an array that is another one of ours.
-    passed: patterns of their names that are no weights of the net, and are passed over.
+    rows: the table. prefix: what their names begin with in files of whole models; other files omit
+    it. tied: their names of arrays that are another one of ours. passed: patterns of their names
+    that are not weights of the network, and are skipped.
     """
 
     rows: tuple[NameRow, ...]
@@ -93,17 +91,20 @@ class Layout(NamedTuple):
 
 
 def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
-    """Params in the structure of `like`, of tensors under the names of others.
+    """Params in the structure of `like`, from tensors under the names of another library.
 
     Args:
       layout: the table.
-      tensors: arrays by their names, as `load` and `load_torch` give.
-      like: params of the net, or `ShapeDtypeStruct`s as `jax.eval_shape(net.init, key, x)` gives;
-        with running statistics {"params": params, "state": state}, and so named in the rows.
+      tensors: arrays by their names, as `load` and `load_torch` return them.
+      like: params of the network, or `ShapeDtypeStruct`s from `jax.eval_shape(net.init, key, x)`;
+        for running statistics {"params": params, "state": state}, with these names in the rows.
+
+    Returns:
+      A pytree of arrays with the structure, shapes and dtypes of `like`.
 
     Raises:
-      ValueError: for names missing or left over on either side, and for other shapes, with all of
-        them; for tied tensors that are not equal.
+      ValueError: if names are missing or left over on either side, or shapes differ, listing all of
+        them; if tied tensors are not equal.
 
     >>> import jax, jaxnn as nn
     >>> layout = nn.interop.Layout((nn.interop.NameRow("fc", "", "linear"),))
@@ -134,14 +135,17 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
 
 
 def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
-    """The arrays of a net under the names of others, tied ones once; `save` writes them.
+    """The arrays of a network under the names of another library, for `save`; tied ones once.
 
     Args:
       layout: the table.
-      params: of the net.
+      params: the params of the network.
+
+    Returns:
+      A dict from their names to arrays.
 
     Raises:
-      ValueError: where the net has arrays that the table has not, or the other way round.
+      ValueError: if the network has arrays that the table does not have, or the reverse.
 
     >>> import jax, jaxnn as nn
     >>> layout = nn.interop.Layout((nn.interop.NameRow("fc", "", "linear"),))

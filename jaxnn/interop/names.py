@@ -1,6 +1,6 @@
-"""Pytrees of params as tensors by name, and the check that names, shapes and kinds are the net's.
+"""Pytrees of params as tensors by name, and the check of their names, shapes and dtypes.
 
-A name is the path of a leaf with its keys joined by dots, "blocks.attention.qkv.w".
+A name is the path of a leaf with its keys joined by dots, such as "blocks.attention.qkv.w".
 """
 
 from collections.abc import Collection, Mapping
@@ -19,9 +19,15 @@ SHOWN = 8  # names in a message, of each kind of trouble
 def flatten_names(params: Tree) -> dict[str, Any]:
     """Every leaf of a pytree by its name.
 
+    Args:
+      params: a pytree of arrays.
+
+    Returns:
+      A dict from names such as "blocks.attention.qkv.w" to arrays.
+
     Raises:
-      TypeError: for a leaf that is no array of numbers.
-      ValueError: for two leaves of one name, which keys with dots in them may have.
+      TypeError: if a leaf is not an array of numbers.
+      ValueError: if two leaves have the same name, which is possible for keys with dots in them.
 
     >>> import jax, jaxnn as nn
     >>> params, _ = nn.mlp(8, 2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
@@ -43,18 +49,21 @@ def flatten_names(params: Tree) -> dict[str, Any]:
 
 
 def load_into(like: Tree, tensors: Mapping[str, Any]) -> Tree:
-    """A pytree in the structure of `like`, of the tensors that have the names of its leaves.
+    """A pytree in the structure of `like`, from the tensors with the names of its leaves.
 
-    Floats are cast to the dtype of `like`; all else has to have it. Nothing is filled in part:
-    every leaf finds its tensor and every tensor its leaf.
+    Floats are cast to the dtype of `like`; other arrays must have it. Nothing is filled in part:
+    every leaf needs its tensor, and every tensor its leaf.
 
     Args:
-      like: params, or `ShapeDtypeStruct`s as `jax.eval_shape(net.init, key, x)` gives.
+      like: params, or `ShapeDtypeStruct`s from `jax.eval_shape(net.init, key, x)`.
       tensors: arrays by name.
 
+    Returns:
+      A pytree of arrays with the structure, shapes and dtypes of `like`.
+
     Raises:
-      ValueError: for names that are missing or left over, and for other shapes or dtypes, with all
-        of them.
+      ValueError: if names are missing or left over, or shapes or dtypes differ, listing all of
+        them.
 
     >>> import jax, jaxnn as nn
     >>> like, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))

@@ -12,18 +12,21 @@ from jaxnn.interop.names import flatten_names
 
 
 def save(path: str | os.PathLike, params: Tree) -> None:
-    """Writes a pytree of arrays as safetensors, each under its name "blocks.attention.qkv.w".
+    """Writes a pytree of arrays to a safetensors file, each as "blocks.attention.qkv.w".
 
-    The file is there whole or not at all: it is written beside its place, and then moved there.
+    The file is written beside its place and then moved there, so that it is never there in part.
 
     Args:
-      path: of the file.
+      path: the file.
       params: any pytree of arrays; a dict of arrays by name keeps its names.
 
+    Returns:
+      None.
+
     Raises:
-      ImportError: where safetensors is not installed, with the command that installs it.
-      TypeError: for a leaf that is no array of numbers.
-      ValueError: for two leaves of one name, and for a dtype that safetensors does not have.
+      ImportError: if safetensors is not installed, with the command that installs it.
+      TypeError: if a leaf is not an array of numbers.
+      ValueError: if two leaves have the same name, or safetensors does not have a dtype.
 
     >>> import jax, jaxnn as nn, tempfile
     >>> path = tempfile.mkdtemp() + "/net.safetensors"
@@ -52,13 +55,19 @@ def save(path: str | os.PathLike, params: Tree) -> None:
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; `fill` puts them in the structure of a net.
+    """The arrays of a safetensors file by name; `load_into` makes a pytree of them.
+
+    Args:
+      path: the file.
+
+    Returns:
+      A dict from names to arrays.
 
     Raises:
-      ImportError: where safetensors is not installed, with the command that installs it.
-      OSError: where there is no file.
-      ValueError: for a file that is truncated or none of safetensors', and for a dtype that NumPy
-        does not have.
+      ImportError: if safetensors is not installed, with the command that installs it.
+      OSError: if there is no such file.
+      ValueError: if the file is truncated or not a safetensors file, or NumPy does not have a
+        dtype.
 
     >>> import jax, jaxnn as nn, tempfile
     >>> path = tempfile.mkdtemp() + "/net.safetensors"

@@ -1,7 +1,7 @@
-"""Tensors by name from a .pt file of PyTorch's, without PyTorch and without running its pickle.
+"""Tensors by name from a .pt file of PyTorch, without PyTorch and without running its pickle.
 
-Since PyTorch 1.6 such a file is a zip: one pickle says which tensors there are, and the numbers lie
-beside it. Before, it was a row of pickles with the numbers behind them. Both are read, and what is
+Since PyTorch 1.6 such a file is a zip: one pickle describes the tensors, and their numbers are
+beside it. Before, it was a row of pickles followed by the numbers. Both forms are read, and what is
 read, kept and returned is bounded by the size of the file.
 """
 
@@ -24,22 +24,26 @@ DEPTH = 64  # of dicts and lists in each other
 
 
 def load_torch(path: str | os.PathLike, part: str | None = None) -> dict[str, np.ndarray]:
-    """The arrays of a .pt file of PyTorch's by name; `fill` puts them in the structure of a net.
+    """The arrays of a .pt file of PyTorch by name; `load_into` puts them into the structure of a
+    network.
 
-    Dicts and lists within each other are read as well, with their names joined by dots. What is no
-    tensor, such as an epoch or the settings of an optimizer, is left out. Arrays may be views of
-    one memory, as the tensors were.
+    Nested dicts and lists are read as well, with their names joined by dots. What is not a tensor,
+    such as an epoch or the settings of an optimizer, is left out. Arrays may share memory, as the
+    tensors did.
 
     Args:
       path: the file.
-      part: names joined by dots, such as "model" or "state.model", of what alone is read; all by
-        default.
+      part: names joined by dots, such as "model" or "state.model", of the only part that is read;
+        everything by default.
+
+    Returns:
+      A dict from names to arrays.
 
     Raises:
-      OSError: where there is no file.
-      KeyError: for a part that is not there, with those that are.
-      ValueError: for a file that is truncated or damaged, one without tensors, and for an object
-        of a class that is not PyTorch's, by its name: `part` may leave it out.
+      OSError: if there is no such file.
+      KeyError: if there is no such part, with the parts that there are.
+      ValueError: if the file is truncated, damaged or without tensors, or holds an object of a
+        class that is not PyTorch's, with its name; `part` may leave it out.
 
     >>> import jaxnn as nn
     >>> tensors = nn.interop.load_torch("net.pt", part="model")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Beam search: the continuations of a prompt that a cell finds most likely, as far as it looks."""
+"""Beam search: the continuations of a prompt that a cell finds most likely, within a beam."""
 
 import math
 from collections.abc import Callable
@@ -24,8 +24,8 @@ from jaxnn.sequences.generation import (
 class Beams(NamedTuple):
     """Continuations of each prompt, the best first.
 
-    tokens: int32 [batch, beams, steps], of which lengths [batch, beams] count.
-    scores: [batch, beams]; -inf where there are fewer continuations than beams.
+    tokens: int32 [batch, beams, steps], of which lengths [batch, beams] count. scores: [batch,
+    beams]; -inf if there are fewer continuations than beams.
     """
 
     tokens: jax.Array
@@ -49,24 +49,35 @@ def beam_search(
     context: Tree = None,
     carry: Tree = None,
 ) -> Beams:
-    """Looks for the continuations y of highest score: log p(y | prompt) / ((5 + |y|) / 6)^penalty.
+    """The continuations y of highest score that a beam finds: log p(y | prompt) / ((5 + |y|) /
+    6)^penalty.
 
-    At each step the most likely ones, as many as there are beams, go on. Those that stopped are
-    kept, the best of them, and compete at the end with those that have not stopped by then. A row
-    is done when none that goes on can score higher than those kept.
+    At each step the most likely continuations, as many as there are beams, go on. The best of those
+    that stopped are kept, and compete at the end with those that have not stopped. A row is done
+    when none that goes on can score higher than those kept.
 
     Args:
-      cell, params, state, prompt, steps, lengths, stop, pad, inputs, context, carry: as in
-        `generate`. Beams are run by `jax.vmap` over batches of one row, so that none may look into
-        others.
-      beams: how many continuations go on at each step.
-      length_penalty: 0 takes the most likely, more takes longer ones.
+      cell: as in `generate`. Beams are run by `jax.vmap` over batches of one row, so that they
+        cannot see each other.
+      params: as in `generate`.
+      state: as in `generate`.
+      prompt: as in `generate`.
+      steps: as in `generate`.
+      beams: the number of continuations that go on at each step.
+      lengths: as in `generate`.
+      stop: as in `generate`.
+      length_penalty: 0 prefers the most likely continuation, larger values longer ones.
+      pad: as in `generate`.
+      inputs: as in `generate`.
+      context: as in `generate`.
+      carry: as in `generate`.
 
     Returns:
-      `Beams`, with lengths that count the stop. Scores are NaN where logits are.
+      `Beams`, with lengths that include the stop. Scores are NaN if logits are.
 
     Raises:
-      TypeError, ValueError: as `generate` does.
+      TypeError: as `generate`.
+      ValueError: as `generate`.
 
     (Graves, Sequence transduction with recurrent neural networks, 2012; the penalty: Wu et al.,
     Google's neural machine translation system, 2016.)

@@ -1,8 +1,8 @@
-"""Generation: tokens drawn one by one from any cell that gives logits.
+"""Generation: tokens drawn one by one from any cell that returns logits.
 
 The prompt enters as one chunk and each new token as a chunk of one step, so that the same function
-serves a cached transformer, an LSTM and whatever else is a cell: what it carries is never looked
-into. It is compiled once for the shapes it is given, alone or within the caller's `jax.jit`.
+serves a cached transformer, an LSTM and every other cell: its carry is never inspected. It is
+compiled once for the shapes that it is given, by itself or within the caller's `jax.jit`.
 """
 
 import math
@@ -44,37 +44,37 @@ def generate(
     context: Tree = None,
     carry: Tree = None,
 ) -> Generated:
-    """Draws tokens one after the other, y_t ~ softmax(logits(prompt, y_1 .. y_t-1) / temperature).
+    """Draws tokens one after another, y_t ~ softmax(logits(prompt, y_1 .. y_t-1) / temperature).
 
     Args:
       cell: from tokens int [batch, time] to logits [batch, time, vocabulary]; with lengths, from
-        (tokens, mask) to (logits, mask), as `stack` makes it. Attention in it has a capacity.
-      params, state: of the cell, which runs as in evaluation; () where it has no state.
-      prompt: tokens int [batch, time], padded at the end where lengths are given.
-      steps: how many tokens follow at most; fewer are computed once all rows have stopped.
-      lengths: int [batch], how many tokens of each row are its prompt, at least one.
-      key: of the draws; not needed at temperature 0.
+        (tokens, mask) to (logits, mask), as `stack` makes it. Its attention needs a capacity.
+      params: the params of the cell.
+      state: the state of the cell, which runs as in evaluation; () if it has none.
+      prompt: tokens int [batch, time], padded at the end if lengths are given.
+      steps: the largest number of tokens that follow; the loop ends when all rows have stopped.
+      lengths: int [batch], the number of tokens of each prompt, at least one.
+      key: the random key of the draws; not needed at temperature 0.
       temperature: of the draws; 0 takes the most likely token.
-      top_k: draws among so many of the most likely tokens, see `keep_top_k`.
-      top_p: draws among the most likely tokens of so much probability, see `keep_top_p`.
+      top_k: the number of most likely tokens that are drawn from, see `keep_top_k`.
+      top_p: the probability of the most likely tokens that are drawn from, see `keep_top_p`.
       stop: the token or tokens that end a row; they count.
-      pad: fills a row after its stop.
-      inputs: (tokens, context) -> x, makes what the cell takes of the above; for a net that needs
-        more than tokens. Give the same function again: for a new one all is compiled anew.
-      context: arrays [batch, ...] for inputs, such as what an encoder put out.
-      carry: where the prompt goes on, the cell's after what came before it; fresh by default.
+      pad: the token that fills a row after its stop.
+      inputs: (tokens, context) -> x, which makes the input of a cell that needs more than tokens.
+        Pass the same function again: for a new one everything is compiled again.
+      context: arrays [batch, ...] for inputs, such as the output of an encoder.
+      carry: the carry of the cell after what came before the prompt; a fresh one by default.
 
     Returns:
-      `Generated`. Where logits are NaN, as they are past the capacity of a cache and after tokens
+      `Generated`. If logits are NaN, as they are beyond the capacity of a cache and after tokens
       that `embedding` does not know, a row ends with the token -1.
 
     Raises:
-      TypeError: for what is no cell; for a prompt or lengths that are no integers.
-      ValueError: for an empty prompt, a length outside [1, time], a token outside the vocabulary
-        (values are seen unless they are traced); for prompts that are padded at the front; where
-        the steps do not fit the cell, to which prompt and steps are shown as one chunk, so that it
-        may refuse its shape; for a missing key;
-        for arguments out of range.
+      TypeError: if the cell is not a cell, or the prompt or the lengths are not integers.
+      ValueError: if a prompt is empty, padded at the front, or has a length outside [1, time] or a
+        token outside the vocabulary (values that are traced are not checked); if the steps do not
+        fit the cell, to which prompt and steps are shown as one chunk, so that it may refuse its
+        shape; if a key is missing or an argument out of range.
 
     (Top-k: Fan et al., Hierarchical neural story generation, 2018; top-p: Holtzman et al., The
     curious case of neural text degeneration, 2020.)
@@ -107,7 +107,9 @@ def generate(
 
 
 def keep_top_k(logits: jax.Array, k: int) -> jax.Array:
-    """The k largest logits of the last axis, and -inf for the others; what equals the k-th stays.
+    """The k largest logits of the last axis, and -inf for the others.
+
+    Ties with the k-th are kept.
 
     >>> import jax.numpy as jnp
     >>> keep_top_k(jnp.array([1.0, 3.0, 2.0]), 2).tolist()
@@ -124,7 +126,7 @@ def keep_top_k(logits: jax.Array, k: int) -> jax.Array:
 def keep_top_p(logits: jax.Array, p: Any) -> jax.Array:
     """The fewest largest logits whose probabilities sum to p or more, and -inf for the others.
 
-    What equals the least of them stays too.
+    Ties with the smallest of them are kept.
 
     >>> import jax.numpy as jnp
     >>> jnp.isfinite(keep_top_p(jnp.log(jnp.array([0.2, 0.5, 0.3])), 0.6)).tolist()
@@ -144,7 +146,7 @@ def keep_top_p(logits: jax.Array, p: Any) -> jax.Array:
 
 
 class DecodeSpec(NamedTuple):
-    """What is fixed for a program: all but arrays."""
+    """What is static for a program: all but arrays."""
 
     title: str
     cell: Cell
@@ -182,7 +184,7 @@ def decode_spec(title, cell, inputs, prompt, steps, stop, lengths) -> DecodeSpec
 
 
 def check_values(use: DecodeSpec, prompt: Any, lengths: Any, vocabulary: int, pad: Any = 0) -> None:
-    """Raises ValueError for tokens and lengths out of range; those that are traced go unseen."""
+    """Raises ValueError if tokens or lengths are out of range; traced ones are not checked."""
     if any(each >= vocabulary for each in use.stop):
         raise ValueError(
             f"{use.title}: stop {use.stop} is outside the vocabulary [0, {vocabulary})."
@@ -213,7 +215,7 @@ def check_values(use: DecodeSpec, prompt: Any, lengths: Any, vocabulary: int, pa
 
 
 def check_context(use: DecodeSpec, context: Tree, prompt: Any) -> None:
-    """Raises ValueError for a context that has not the rows of the prompt."""
+    """Raises ValueError if a context does not have the rows of the prompt."""
     for leaf in jax.tree.leaves(context):
         if jnp.shape(leaf)[:1] != prompt.shape[:1]:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The rows of a run's history: means of metrics, what validation says, and which is the best."""
+"""The rows of a run's history: means of metrics, results of validations, and which one is best."""
 
 import json
 import os
@@ -14,6 +14,13 @@ from jaxnn.core import describe
 def write_history(path: str | os.PathLike, history: list[dict[str, float]]) -> None:
     """Writes a history as JSON lines, one row a line.
 
+    Args:
+      path: the file.
+      history: the rows, as `fit` returns them.
+
+    Returns:
+      None.
+
     >>> import jaxnn as nn, pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "history.jsonl")
     >>> nn.training.write_history(path, [{"step": 1, "loss": 0.5}])
@@ -27,8 +34,8 @@ def numbers(measured: Any, what: str) -> dict[str, float]:
     """Metrics as Python floats by name.
 
     Raises:
-      TypeError: for what is not a dict.
-      ValueError: for a metric that is not one number.
+      TypeError: if they are not a dict.
+      ValueError: if a metric is not one number.
     """
     if not isinstance(measured, dict):
         raise TypeError(f"{what} must return a dict of metrics, got {type(measured).__name__}.")
@@ -42,10 +49,10 @@ def numbers(measured: Any, what: str) -> dict[str, float]:
 
 
 def is_better(row: dict, monitor: str, highest: bool, best: float | None) -> bool:
-    """Whether a row's validation is better than the best before it; NaN never is.
+    """Whether the validation of a row is better than the best one before it; NaN never is.
 
     Raises:
-      ValueError: where the validation did not measure `monitor`.
+      ValueError: if the validation did not measure `monitor`.
     """
     try:
         value = row[f"validation_{monitor}"]
@@ -58,12 +65,12 @@ def is_better(row: dict, monitor: str, highest: bool, best: float | None) -> boo
 
 
 def means(metrics: Any, rows: list[int]) -> tuple[dict[str, float], np.ndarray]:
-    """The mean of each metric over the steps of a window, weighed by rows, and every loss.
+    """The mean of each metric over the steps of a window, weighted by rows, and every loss.
 
     Steps whose loss is not finite are left out, unless there are no others.
 
     Raises:
-      ValueError: for a metric that is not one number a step.
+      ValueError: if a metric is not one number a step.
     """
     metrics = jax.device_get(metrics)
     if isinstance(metrics, list):

@@ -1,4 +1,4 @@
-"""The training loop: many steps, and all that one wants to see and keep of them."""
+"""The training loop: many steps, with history, validation, early stopping and checkpoints."""
 
 import importlib.util
 import os
@@ -23,13 +23,12 @@ from jaxnn.training.step import TrainState, explained
 
 
 class FitResult(NamedTuple):
-    """What a run leaves.
+    """The result of a run.
 
-    train: after the last step.
-    history: a row for every `every` steps: step, seconds, the mean of each metric over those steps,
-      and the validation's metrics as "validation_NAME".
-    best: params and state of the best validation, with `opt_state` left out; `train` where nothing
-      was validated.
+    train: the state after the last step. history: a row for every `every` steps: step, seconds, the
+    mean of each metric over those steps, and the metrics of the validation as "validation_NAME".
+    best: params and state of the best validation, without `opt_state`; `train` if nothing was
+    validated.
     """
 
     train: Tree
@@ -60,38 +59,43 @@ def fit(
 
     Args:
       step: what `jaxnn.training.step` returned.
-      train: where to start, a `Train` or a NamedTuple of several with their `step` and `key`; it is
-        copied, and stays as it is.
+      train: the state to start from, a `TrainState` or a NamedTuple of several with their `step`
+        and `key`; it is copied, and remains valid.
       batches: with batch_size, a pytree of arrays with rows first, which is put on the device and
         shuffled there; without, any iterable of batches.
-      steps: the step to reach, counted from the very first, so that the same call resumes. A call
-        whose run is over returns what was saved.
-      batch_size: rows a step.
-      shuffle: whether each epoch of arrays has an order of its own.
-      every: steps between rows of the history, and between validations.
-      validate: (train) -> metrics, one number each by name, such as a call of `evaluate` on
+      steps: the step to reach, counted from the very first one, so that the same call resumes. A
+        call for a run that is complete returns what was saved.
+      batch_size: the number of rows a step.
+      shuffle: whether each epoch of arrays has a random order of its own.
+      every: the number of steps between rows of the history, and between validations.
+      validate: (train) -> metrics, a dict of one number each, such as a call of `evaluate` on
         held-out data.
-      monitor: the metric of `validate` that says which params are best: the lowest, or with
+      monitor: the metric of `validate` that decides which params are best: the lowest, or with
         `highest` the highest. NaN is never the best.
-      patience: validations without a better one after which the run stops.
-      tolerate: how many steps in a row may have a loss that is not finite, for an optimizer that
+      highest: whether the highest value of `monitor` is the best.
+      patience: the number of validations without a better one after which the run stops.
+      tolerate: the number of steps in a row whose loss may not be finite, for an optimizer that
         skips them, such as `optax.apply_if_finite`. They leave the state as it was, are left out of
-        the means, and the history counts them as "skipped".
-      checkpoint: a directory; the run resumes from what is saved there and saves there. One run
-        at a time may use it. A save that is damaged, or holds numbers that are not finite, is moved
-        aside with a warning, and the run goes on from the one before.
-      save_every: steps between saves, `every` by default; rounded up to a multiple of it.
-      progress: whether a bar is drawn; by default where the output is a terminal.
-      log: called with each row of the history.
+        the means, and are counted in the history as "skipped".
+      checkpoint: a directory; the run resumes from what is saved there and saves there. One run at
+        a time may use it. A save that is damaged, or holds numbers that are not finite, is moved
+        aside with a warning, and the run continues from the one before.
+      save_every: the number of steps between saves, rounded up to a multiple of `every`, which is
+        the default.
+      progress: whether a bar is drawn; by default, if the output is a terminal.
+      log: a function that is called with each row of the history.
+
+    Returns:
+      A `FitResult`.
 
     Raises:
-      FloatingPointError: at the first loss that is NaN or infinite beyond what is tolerated, with
-        its step; where params or state are no longer finite, naming the leaf.
-      TypeError: for batches that are no iterable, or leaves that are not arrays of numbers.
-      ValueError: for data without rows, with NaN, or fewer than a batch; where `train` or the
-        checkpoint is at `steps` or beyond; for a checkpoint of another net, optimizer, seed, batch
-        size or number of rows, naming what differs.
-      OSError: where the directory cannot be written, or another run uses it.
+      FloatingPointError: at the first loss that is NaN or infinite and not tolerated, with its
+        step; if params or state are not finite, with the leaf.
+      TypeError: if batches are not iterable, or leaves are not arrays of numbers.
+      ValueError: if the data have no rows, NaN, or less than a batch; if `train` or the checkpoint
+        is at `steps` or beyond; if the checkpoint is of another network, optimizer, seed, batch
+        size or number of rows, with the difference.
+      OSError: if the directory cannot be written, or another run uses it.
 
     >>> import jax, jaxnn as nn, optax
     >>> x = jax.random.normal(jax.random.key(1), (64, 3))
@@ -224,7 +228,7 @@ def _copy(train: Tree) -> Tree:
 
 
 def _check_steps(at: int, steps: int, checkpoint: Any) -> None:
-    """Raises ValueError where a run is at `steps` already, unless that is how it was saved."""
+    """Raises ValueError if a run is at `steps` already, unless it was saved that way."""
     if checkpoint is not None and at > steps:
         raise ValueError(
             f"the run in {checkpoint} is at step {at}, beyond steps={steps}: give {at} at least, "
@@ -246,7 +250,7 @@ def _light(train: Tree) -> Tree:
 
 @contextmanager
 def _bar(progress: bool | None, steps: int, at: int) -> Iterator[Callable[[dict], None]]:
-    """A function that shows a row on a bar; does nothing where there is no terminal."""
+    """A function that shows a row on a bar; it does nothing without a terminal."""
     if progress is None:
         progress = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
     if not progress:

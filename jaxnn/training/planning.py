@@ -1,7 +1,7 @@
-"""What a train step takes on an accelerator that is not there.
+"""Estimates the memory and the collectives of a train step on an accelerator that is not there.
 
-The accelerator's own compiler runs on this machine and says what memory and which collectives
-the program takes. It is compiled, never run: how fast it is, only the device can tell.
+The accelerator's own compiler runs on this machine. The program is compiled, never run: only the
+device can tell how fast it is.
 """
 
 import difflib
@@ -87,7 +87,11 @@ class CompiledPlan(NamedTuple):
 
 
 def available() -> dict[str, str | None]:
-    """For "tpu" and "cuda": None where the compiler is installed, else what installs it.
+    """Which compilers of absent accelerators are installed.
+
+    Returns:
+      A dict from "tpu" and "cuda" to None if the compiler is installed, else to the command that
+      installs it.
 
     >>> import jaxnn as nn
     >>> sorted(nn.training.available())
@@ -186,10 +190,13 @@ def collectives(program: str) -> dict[str, int]:
 
 
 def report(plan: CompiledPlan) -> str:
-    """A plan in a few aligned lines, sizes per device.
+    """A plan as a few aligned lines, with sizes per device.
 
-    >>> print(report(Plan("l4", 1, 3 << 20, 2 << 20, 1 << 20, 4 << 20, 1 << 30, {}, 1.26))[:35])
-    l4 (devices: 1): compiled, not run
+    Args:
+      plan: what `compile_for` returned.
+
+    Returns:
+      Text.
     """
     room = f" of {_size(plan.capacity)} ({plan.peak / plan.capacity:.1%})" if plan.capacity else ""
     counts = ", ".join(f"{count} {kind}" for kind, count in plan.collectives.items()) or "none"

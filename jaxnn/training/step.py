@@ -20,7 +20,7 @@ from jaxnn.training.arrays import refuse_explicit_axes
 
 
 class TrainState(NamedTuple):
-    """All that training needs to go on: with it and the data, a run resumes to the same bits."""
+    """All that training needs to continue: with it and the data, a run resumes to the same bits."""
 
     params: Tree
     state: Tree
@@ -30,13 +30,19 @@ class TrainState(NamedTuple):
 
 
 def init_train(net: Any, optimizer: Any, key: Any, x: Tree) -> TrainState:
-    """A `Train` before the first step, for a net and an example input.
+    """The state before the first step, for a network and an example input.
 
     Args:
       net: a layer or a cell.
-      optimizer: any of optax's.
-      key: `jax.random.key(seed)`; it moves initialisation, order and noise.
-      x: an example batch, arrays or `ShapeDtypeStruct`s.
+      optimizer: any optimizer of optax.
+      key: `jax.random.key(seed)`; it decides initialization, order and noise.
+      x: an example batch of inputs, arrays or `ShapeDtypeStruct`s.
+
+    Returns:
+      A `TrainState`.
+
+    Raises:
+      TypeError: if the net or the optimizer is not one, or key is not a random key.
 
     >>> import jax, jaxnn as nn, optax
     >>> train = nn.training.init_train(
@@ -59,15 +65,22 @@ def init_train(net: Any, optimizer: Any, key: Any, x: Tree) -> TrainState:
 
 
 def step(loss: Callable, optimizer: Any) -> Callable:
-    """One step of gradient descent: (train, batch) -> (train, metrics), jitted.
+    """One step of gradient descent, jitted.
 
-    The given `train` is donated: its buffers are reused and it may not be read again. `metrics`
-    are the loss's own and "loss". Losses and schedules that want the value, the gradient or the
-    loss function itself (line searches) are given them.
+    The given `train` is donated: its buffers are reused, and it may not be read again. Optimizers
+    that need the value, the gradient or the loss function itself (line searches) are given them.
 
     Args:
       loss: (params, state, batch, *, key, train) -> (scalar, (state, metrics)).
-      optimizer: any of optax's.
+      optimizer: any optimizer of optax.
+
+    Returns:
+      A function (train, batch) -> (train, metrics); metrics are those of the loss, and "loss".
+
+    Raises:
+      TypeError: if the loss or the optimizer is not one; at the first call, if the loss returns
+        something else.
+      ValueError: at the first call, if the loss or a metric is not one number.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, optimizer = nn.dense(1), optax.sgd(0.1)
@@ -129,9 +142,10 @@ def step(loss: Callable, optimizer: Any) -> Callable:
 
 
 def _unless_spoiled(value: jax.Array, state: Tree, before: Tree) -> Tree:
-    """The state after a batch whose loss is finite; after another one the state before it.
+    """The state after a batch whose loss is finite; otherwise the state before it.
 
-    An optimizer may skip such a batch, and its numbers would stay in the statistics of batch norm.
+    An optimizer may skip such a batch, but its numbers would remain in the statistics of batch
+    norm.
     """
     if jax.tree.structure(state) != jax.tree.structure(before):
         return state
@@ -143,7 +157,7 @@ EXTRA = ("value", "grad", "value_fn", "obj_fn", "grad_fn")
 
 
 def _extra_arguments(optimizer: optax.GradientTransformation) -> tuple[str, ...]:
-    """Which of the extra arguments `update` takes: those it names, or all."""
+    """The extra arguments that `update` takes: those that it names, or all."""
     update = inspect.signature(optimizer.update).parameters
     if any(each.kind is each.VAR_KEYWORD for each in update.values()):
         return EXTRA
@@ -155,11 +169,11 @@ def _filled(whole: Any, part: Any) -> Any:
 
 
 def checked_loss(made: Any) -> tuple[jax.Array, tuple[Tree, dict]]:
-    """What a loss returned, which must be (scalar, (state, metrics)) of scalar metrics.
+    """What a loss returned, which must be (scalar, (state, metrics)) with scalar metrics.
 
     Raises:
-      TypeError: for anything else than such a pair.
-      ValueError: for a loss or a metric that is not one number, and a metric of the name "loss".
+      TypeError: if it is not such a pair.
+      ValueError: if the loss or a metric is not one number, or a metric has the name "loss".
     """
     pair_ = isinstance(made, tuple) and len(made) == 2
     if not pair_ or not isinstance(made[1], tuple | list) or len(made[1]) != 2:
@@ -189,24 +203,24 @@ def _check_optimizer(optimizer: Any, title: str) -> None:
 
 
 def supervised(net: Any, loss: Callable, metrics: Mapping[str, Callable] | None = None):
-    """The loss of a net on batches (x, target), for `step` and `evaluate`.
+    """The loss of a network on batches (x, target), for `step` and `evaluate`.
 
     Args:
       net: a layer.
       loss: (prediction, target) -> one number for the batch, such as `jaxnn.mse`, or one for each
-        row or each position of a row, such as
-        `optax.softmax_cross_entropy_with_integer_labels`, whose mean is taken.
-      metrics: further functions of that kind by name, such as {"accuracy": jaxnn.accuracy}.
-        One that is not a mean over rows, such as an F1 score, differs between a data set and its
+        row or each position of a row, such as `optax.softmax_cross_entropy_with_integer_labels`,
+        whose mean is taken.
+      metrics: further functions of this kind by name, such as {"accuracy": jaxnn.accuracy}. A
+        metric that is not a mean over rows, such as an F1 score, differs between a data set and its
         batches: `measure` takes those of `jaxnn.metrics`, which are exact.
 
     Returns:
-      (params, state, batch, *, key, train) -> (loss, (state, metrics)).
+      A function (params, state, batch, *, key, train) -> (loss, (state, metrics)).
 
     Raises:
-      TypeError: for a net, a loss or metrics that are not functions.
-      ValueError: for a metric of the name "loss"; at the first call for a batch that is not
-        (x, target), and for a measure of another shape than those above.
+      TypeError: if the net is not a layer, or loss or metrics are not functions.
+      ValueError: if a metric has the name "loss"; at the first call, if the batch is not (x,
+        target), or a measure has another shape than those above.
 
     >>> import jax, jaxnn as nn
     >>> net = nn.dense(1)
@@ -239,7 +253,7 @@ def supervised(net: Any, loss: Callable, metrics: Mapping[str, Callable] | None 
 
 
 def pair(batch: Any) -> tuple[Tree, Tree]:
-    """The (x, target) of a batch; raises ValueError where it is something else."""
+    """The (x, target) of a batch; raises ValueError if it is something else."""
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return batch[0], batch[1]
     if isinstance(batch, dict):
@@ -255,7 +269,7 @@ def pair(batch: Any) -> tuple[Tree, Tree]:
 
 
 def explained(error: Exception) -> Exception:
-    """The error, or a clear one where it says that a buffer was deleted."""
+    """The error, or a clear one if it says that a buffer was deleted."""
     if "has been deleted" not in str(error):
         return error
     return RuntimeError(

@@ -1,4 +1,4 @@
-"""Graph attention: each node weighs those that send to it, and itself."""
+"""Graph attention: each node weighs its in-neighbors and itself."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.dense import dense
-from jaxnn.layers.noise import dropout as dropped
+from jaxnn.layers.noise import dropout as dropout_layer
 from jaxnn.layers.segment import segment_sum, take
-from jaxnn.nets.graph.conv import GLOROT, biased
-from jaxnn.nets.graph.data import Graph, checked
+from jaxnn.nets.graph.conv import GLOROT, with_bias
+from jaxnn.nets.graph.data import Graph, check_graph
 from jaxnn.printing import factory
+
+MERGES = "concatenate", "mean"
 
 
 @factory
@@ -27,59 +29,61 @@ def gat(
     w_init: Callable = GLOROT,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """Graph attention: each node weighs itself and those that send to it, head by head.
+    """Graph attention: each node averages itself and its in-neighbors by learned weights.
 
     h = x w, e_ij = leaky_relu(h_i . receive + h_j . send), a_i = softmax over j of e_ij
-    y_i = sum over edges j -> i, and j = i, of a_ij h_j, then heads merged, + b
+    y_i = sum over edges j -> i, and j = i, of a_ij h_j, then the heads are merged, + b
 
-    The node itself counts always; an edge from a node to itself counts beside that.
+    The node itself always takes part; an edge from a node to itself counts in addition.
 
     Args:
-      width: features of a head.
-      heads: how many weigh apart.
-      merge: "concatenate" gives [n, heads width], "mean" their mean [n, width].
-      slope: of the leaky rectifier below zero.
-      dropout: the fraction of the weights a_ij that is zero in training.
-      bias: whether there is a b beside w [features, heads width], send and receive [heads, width].
-      w_init, b_init: initialisers of `jax.nn`; by default Glorot uniform, of send and receive too,
-        and zeros.
+      width: features of one head.
+      heads: the number of heads, each with weights a_ij of its own.
+      merge: "concatenate" for an output [n, heads width], "mean" for the mean of the heads
+        [n, width].
+      slope: the slope of the leaky rectifier below zero.
+      dropout: the fraction of the weights a_ij that is set to zero in training.
+      bias: whether to add a bias b of the output's width.
+      w_init: initializer of w [features, heads width] and of send and receive [heads, width];
+        Glorot uniform by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from a Graph with nodes [n, features] to one with nodes [n, heads width], or
+      [n, width] if the heads are averaged, of the same dtype.
 
     Raises:
-      TypeError: for what is no Graph with floats [n, features] as nodes.
-      ValueError: for a merge that is neither; for params that take another number of features; in
-        training with dropout without a key.
+      TypeError: if x is not a Graph, or its nodes are not floating point.
+      ValueError: if merge is unknown, if the nodes are not [n, features], if params are for another
+        number of features, or if there is no key in training with dropout.
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> path = nn.graph.make_graph(jnp.ones((3, 4)), [0, 1], [1, 2])
+    >>> net = nn.graph.gat(8, heads=2)
+    >>> params, _ = net.init(jax.random.key(0), path)
+    >>> net(params, path).nodes.shape
+    (3, 16)
 
     (Velickovic et al., Graph attention networks, 2018.)
-
-    >>> import jax, jaxnn as nn
-    >>> path = nn.graph.make_graph(jax.numpy.ones((3, 4)), [0, 1], [1, 2])
-    >>> params, _ = nn.graph.gat(8, heads=2).init(jax.random.key(0), path)
-    >>> nn.graph.gat(8, heads=2)(params, path).nodes.shape
-    (3, 16)
     """
-    width, heads, wide = _headed("gat", width, heads, merge)
-    linear, thin = dense(heads * width, bias=False, w_init=w_init), dropped(dropout)
+    width, heads, out = _sizes("gat", width, heads, merge)
+    linear = dense(heads * width, bias=False, w_init=w_init)
 
-    def init(key, x):
-        nodes = checked(x, "gat").nodes
+    def begin(key, nodes):
         params, _ = linear.init(core.fold_in(key, 0), nodes)
         for i, side in enumerate(("send", "receive")):
-            drawn = core.fold_in(key, 2 + i)
-            params[side] = w_init(drawn, (heads, width), core.param_dtype(nodes))
-        return biased(params, key, nodes, wide, bias, b_init), ()
+            side_key = core.fold_in(key, 2 + i)
+            params[side] = w_init(side_key, (heads, width), core.param_dtype(nodes))
+        return params
 
-    def apply(params, state, x, *, key=None, train=False):
-        nodes = checked(x, "gat").nodes
-        names = ("w", "send", "receive", *("b",) * bias)
-        w, send, receive, *b = core.unpack_params(params, nodes, "gat", *names)
-        h = linear({"w": w}, nodes).reshape(nodes.shape[0], heads, width)
-        sent, received = ((h * each[None]).sum(-1) for each in (send, receive))
-        score = jax.nn.leaky_relu(take(sent, x.senders) + take(received, x.receivers), slope)
-        own = jax.nn.leaky_relu(sent + received, slope)
-        y = _attended(x, score, own, h, thin, key, core.check_train(train))
-        return x._replace(nodes=_merged(y, merge, b)), ()
+    def score(x, w, send, receive):
+        h = linear({"w": w}, x.nodes).reshape(x.nodes.shape[0], heads, width)
+        sent, received = ((h * vector[None]).sum(-1) for vector in (send, receive))
+        edges = jax.nn.leaky_relu(take(sent, x.senders) + take(received, x.receivers), slope)
+        return h, edges, jax.nn.leaky_relu(sent + received, slope)
 
-    return Layer(init, apply)
+    names = "w", "send", "receive"
+    return _attention("gat", out, merge, dropout, bias, b_init, names, begin, score)
 
 
 @factory
@@ -94,84 +98,123 @@ def gatv2(
     w_init: Callable = GLOROT,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """Graph attention whose ranking of the senders depends on who receives.
+    """Graph attention in which the ranking of the senders depends on the receiver.
 
     e_ij = a . leaky_relu(x_j send + x_i receive), a_i = softmax over j of e_ij
-    y_i = sum over edges j -> i, and j = i, of a_ij (x_j send), then heads merged, + b
+    y_i = sum over edges j -> i, and j = i, of a_ij (x_j send), then the heads are merged, + b
 
-    Arguments and what is raised are those of `gat`; params are send and receive [features, heads
-    width], a [heads, width] and b.
+    Args:
+      width: features of one head.
+      heads: the number of heads, each with weights a_ij of its own.
+      merge: "concatenate" for an output [n, heads width], "mean" for the mean of the heads
+        [n, width].
+      slope: the slope of the leaky rectifier below zero.
+      dropout: the fraction of the weights a_ij that is set to zero in training.
+      bias: whether to add a bias b of the output's width.
+      w_init: initializer of send and receive [features, heads width] and of a [heads, width];
+        Glorot uniform by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from a Graph with nodes [n, features] to one with nodes [n, heads width], or
+      [n, width] if the heads are averaged, of the same dtype.
+
+    Raises:
+      TypeError: if x is not a Graph, or its nodes are not floating point.
+      ValueError: if merge is unknown, if the nodes are not [n, features], if params are for another
+        number of features, or if there is no key in training with dropout.
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> path = nn.graph.make_graph(jnp.ones((3, 4)), [0, 1], [1, 2])
+    >>> net = nn.graph.gatv2(8, heads=2, merge="mean")
+    >>> params, _ = net.init(jax.random.key(0), path)
+    >>> net(params, path).nodes.shape
+    (3, 8)
 
     (Brody, Alon and Yahav, How attentive are graph attention networks?, 2022.)
-
-    >>> import jax, jaxnn as nn
-    >>> path = nn.graph.make_graph(jax.numpy.ones((3, 4)), [0, 1], [1, 2])
-    >>> params, _ = nn.graph.gatv2(8, heads=2, merge="mean").init(jax.random.key(0), path)
-    >>> nn.graph.gatv2(8, heads=2, merge="mean")(params, path).nodes.shape
-    (3, 8)
     """
-    width, heads, wide = _headed("gatv2", width, heads, merge)
-    linear, thin = dense(heads * width, bias=False, w_init=w_init), dropped(dropout)
+    width, heads, out = _sizes("gatv2", width, heads, merge)
+    linear = dense(heads * width, bias=False, w_init=w_init)
 
-    def init(key, x):
-        nodes = checked(x, "gatv2").nodes
+    def begin(key, nodes):
         send, receive = (linear.init(core.fold_in(key, i), nodes)[0]["w"] for i in (0, 2))
         a = w_init(core.fold_in(key, 3), (heads, width), core.param_dtype(nodes))
-        params = {"send": send, "receive": receive, "a": a}
-        return biased(params, key, nodes, wide, bias, b_init), ()
+        return {"send": send, "receive": receive, "a": a}
 
-    def apply(params, state, x, *, key=None, train=False):
-        nodes = checked(x, "gatv2").nodes
-        names = ("send", "receive", "a", *("b",) * bias)
-        send, receive, a, *b = core.unpack_params(params, nodes, "gatv2", *names)
+    def score(x, send, receive, a):
         sent, received = (
-            linear({"w": w}, nodes).reshape(nodes.shape[0], heads, width) for w in (send, receive)
+            linear({"w": w}, x.nodes).reshape(x.nodes.shape[0], heads, width)
+            for w in (send, receive)
         )
 
-        def score(sum_):
-            return (jax.nn.leaky_relu(sum_, slope) * a[None]).sum(-1)
+        def logit(total):
+            return (jax.nn.leaky_relu(total, slope) * a[None]).sum(-1)
 
-        edges = score(take(sent, x.senders) + take(received, x.receivers))
-        own = score(sent + received)
-        y = _attended(x, edges, own, sent, thin, key, core.check_train(train))
-        return x._replace(nodes=_merged(y, merge, b)), ()
+        edges = logit(take(sent, x.senders) + take(received, x.receivers))
+        return sent, edges, logit(sent + received)
 
-    return Layer(init, apply)
-
-
-# Pieces
+    names = "send", "receive", "a"
+    return _attention("gatv2", out, merge, dropout, bias, b_init, names, begin, score)
 
 
-def _attended(x: Graph, score, own, h, thin: Layer, key, train: bool):
-    """The mean of h over a node's senders and itself, by the softmax of score and own.
+def _attention(
+    title: str,
+    out: int,
+    merge: str,
+    dropout: float,
+    bias: bool,
+    b_init: Callable,
+    names: tuple[str, ...],
+    begin: Callable,
+    score: Callable,
+) -> Layer:
+    """Build the layer of either kind of attention, with outputs of width `out`.
 
-    score [m, heads], own [n, heads], h [n, heads, width].
+    begin: (key, nodes) -> params, without the bias.
+    score: (x, *params) -> (h [n, heads, width], scores of the edges [m, heads], scores of the nodes
+      for themselves [n, heads]).
+    """
+    drop = dropout_layer(dropout)
+
+    def init(key, x):
+        nodes = check_graph(x, title).nodes
+        return with_bias(begin(key, nodes), key, nodes, out, bias, b_init), ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        nodes = check_graph(x, title).nodes
+        given = core.unpack_params(params, nodes, title, *names, *("b",) * bias)
+        weights, b = given[: len(names)], given[len(names) :]
+        h, edges, own = score(x, *weights)
+        y = _attended(x, h, edges, own, drop, key, core.check_train(train))
+        y = y.mean(1) if merge == "mean" else y.reshape(y.shape[0], y.shape[1] * y.shape[2])
+        return x._replace(nodes=y + b[0][None] if b else y), ()
+
+    return Layer(init, apply, name=title)
+
+
+def _attended(x: Graph, h, edges, own, drop: Layer, key, train: bool):
+    """The mean of h over a node's senders and itself, by the softmax of their scores.
+
+    h [n, heads, width], edges [m, heads], own [n, heads].
     """
     n = own.shape[0]
-    score_, own_ = jax.lax.stop_gradient((score, own))
-    top = jnp.maximum(jax.ops.segment_max(score_, x.receivers, n), own_)
-    raised, mine = jnp.exp(score - take(top, x.receivers)), jnp.exp(own - top)
-    total = segment_sum(raised, x.receivers, n) + mine
-    raised, mine = (
-        thin((), each, key=core.fold_in(key, i), train=train)
-        for i, each in enumerate((raised, mine))
+    edges_, own_ = jax.lax.stop_gradient((edges, own))
+    top = jnp.maximum(jax.ops.segment_max(edges_, x.receivers, n), own_)
+    edge_weight, own_weight = jnp.exp(edges - take(top, x.receivers)), jnp.exp(own - top)
+    total = segment_sum(edge_weight, x.receivers, n) + own_weight
+    edge_weight, own_weight = (
+        drop((), weight, key=core.fold_in(key, i), train=train)
+        for i, weight in enumerate((edge_weight, own_weight))
     )
-    told = segment_sum(raised[..., None] * take(h, x.senders), x.receivers, n)
-    # Divided once a node, where weights would be divided once an edge.
-    return (told + mine[..., None] * h) / total[..., None]
+    gathered = segment_sum(edge_weight[..., None] * take(h, x.senders), x.receivers, n)
+    # One division for each node, rather than one for the weight of each edge.
+    return (gathered + own_weight[..., None] * h) / total[..., None]
 
 
-def _headed(title: str, width: int, heads: int, merge: str) -> tuple[int, int, int]:
-    """Checked width, heads, and the width of the output."""
-    width, heads = (
-        core.check_int(width, f"{title}: width"),
-        core.check_int(heads, f"{title}: heads"),
-    )
-    if merge not in ("concatenate", "mean"):
+def _sizes(title: str, width: int, heads: int, merge: str) -> tuple[int, int, int]:
+    """The checked width and heads, and the width of the output."""
+    width = core.check_int(width, f"{title}: width")
+    heads = core.check_int(heads, f"{title}: heads")
+    if merge not in MERGES:
         raise ValueError(f'{title}: merge is "concatenate" or "mean", got {merge!r}.')
     return width, heads, width * heads if merge == "concatenate" else width
-
-
-def _merged(y, merge: str, b: list):
-    y = y.mean(1) if merge == "mean" else y.reshape(y.shape[0], y.shape[1] * y.shape[2])
-    return y + b[0][None] if b else y

@@ -1,4 +1,4 @@
-"""Izhikevich's neuron: two equations for the many ways in which real neurons spike."""
+"""Izhikevich's neuron: two equations for many of the firing patterns of real neurons."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from jaxnn.nets.spiking.surrogate import arctan
 from jaxnn.printing import factory
 from jaxnn.sequences.unroll import recurrent
 
-PEAK = 30.0  # mV, where it spikes
-CUT = 35.0  # mV, which its membrane does not pass
-WIDE = arctan(0.1)  # of v, which moves by tens of mV
+PEAK = 30.0  # mV, the membrane above which it spikes
+LIMIT = 35.0  # mV, the largest membrane, since a half step may overshoot by far
+WIDE = arctan(0.1)  # a wide surrogate, since v changes by tens of mV
 
 
 @factory
@@ -27,36 +27,39 @@ def izhikevich(
     membrane: bool = False,
     spike: Callable = WIDE,
 ) -> Cell:
-    """Izhikevich's neuron, which spikes in many of the ways that real ones do; a step is 1 ms.
+    """Izhikevich's neuron, which has many of the firing patterns of real neurons; a step is 1 ms.
 
-    v <- v + 1/2 (0.04 v^2 + 5 v + 140 - u + x), twice, no further than 35 mV
+    v <- v + 1/2 (0.04 v^2 + 5 v + 140 - u + x), twice, and at most 35 mV
     u <- u + a (b v - u)
-    s = (v > 30), and where it spikes v <- c, u <- u + d
+    s = (v > 30), and after a spike v <- c, u <- u + d
 
-    v is taken in two half steps, as in the paper's program, where it may overshoot by far.
+    v is updated in two half steps, as in the paper's program, where it may overshoot by far. The
+    defaults are the regular spiking neuron. Others of the paper, as (a, b, c, d), are intrinsically
+    bursting (0.02, 0.2, -55, 4), chattering (0.02, 0.2, -50, 2) and fast spiking (0.1, 0.2, -65,
+    2).
 
     Args:
-      a: how fast u recovers, a millisecond.
-      b: how u follows v.
-      c: v after a spike, mV.
+      a: the rate at which u recovers, per ms.
+      b: how strongly u follows v.
+      c: v after a spike, in mV, below 30.
       d: what a spike adds to u.
-      membrane: whether y is {"spikes": s, "membrane": v}, with v before its reset.
-      spike: the step and its surrogate gradient, of v - 30 in mV; a wide one by default.
+      membrane: whether y is {"spikes": s, "membrane": v}, with v before its reset, rather than s.
+      spike: the step and its surrogate gradient, of v - 30 in mV; a wide arctangent by default.
 
-    Regular spiking is the default. Of the paper: intrinsically bursting (0.02, 0.2, -55, 4),
-    chattering (0.02, 0.2, -50, 2), fast spiking (0.1, 0.2, -65, 2). Currents x [batch, time, ...,
-    features] are about 5 to 20; the carry is {"membrane": v, "recovery": u}, at -65 and -65 b.
+    Returns:
+      A cell from currents x [batch, time, ..., features], of about 5 to 20, to spikes of the same
+      shape and dtype. The carry is {"membrane": v, "recovery": u}, at first -65 and -65 b.
 
     Raises:
-      TypeError: for currents that are no floats.
-      ValueError: for constants that are not finite, or c of 30 or more; for x without a time axis.
+      TypeError: if x is not floating point.
+      ValueError: if a constant is not finite, if c is 30 or more, or if x has no time axis.
 
-    (Izhikevich, Simple model of spiking neurons, 2003.)
-
-    >>> import jax, jaxnn as nn
-    >>> y = nn.unroll(nn.spiking.izhikevich())((), jax.numpy.full((1, 200, 1), 10.0))
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> y = nn.unroll(nn.spiking.izhikevich())((), jnp.full((1, 200, 1), 10.0))
     >>> 3 < float(y.sum()) < 12
     True
+
+    (Izhikevich, Simple model of spiking neurons, 2003.)
     """
     a, b, d = (
         float(check_number(value, f"izhikevich: {name}"))
@@ -77,11 +80,11 @@ def izhikevich(
     def step(params, memory, x):
         v, u = memory["membrane"], memory["recovery"]
         for _ in range(2):
-            v = jnp.minimum(v + 0.5 * (0.04 * v * v + 5 * v + 140 - u + x), CUT)
+            v = jnp.minimum(v + 0.5 * (0.04 * v * v + 5 * v + 140 - u + x), LIMIT)
         u = u + a * (b * v - u)
         s = spike(v - PEAK)
         fired = jax.lax.stop_gradient(s)
-        after = {"membrane": v + fired * (c - v), "recovery": u + d * fired}
-        return after, {"spikes": s, "membrane": v} if membrane else s
+        new = {"membrane": v + fired * (c - v), "recovery": u + d * fired}
+        return new, {"spikes": s, "membrane": v} if membrane else s
 
     return recurrent(init, carry, step)

@@ -1,4 +1,4 @@
-"""Membranes: what spiking neurons share, and the one that does not spike."""
+"""What spiking neurons share, and the readout neuron that does not spike."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -16,37 +16,44 @@ from jaxnn.sequences.unroll import recurrent
 
 @factory
 def leaky_integrator(decay: float = 0.9, *, learn: Collection[str] = ()) -> Cell:
-    """A read-out that does not spike: u_t = decay u_{t-1} + x_t, y_t = u_t.
+    """A readout neuron that does not spike: u_t = decay u_{t-1} + x_t, y_t = u_t.
 
     Args:
-      decay: what is kept of u a step, in (0, 1].
-      learn: ("decay",) for a decay in params, [features], as in `lif`.
+      decay: the fraction of u that remains after a step, in (0, 1].
+      learn: ("decay",) for a decay in params [features], stored as its logit.
+
+    Returns:
+      A cell from x [batch, time, ..., features] to its membrane, of the same shape and dtype.
 
     Raises:
-      TypeError, ValueError: as `lif` does.
+      TypeError: if x is not floating point, or if learn is not a collection.
+      ValueError: if the decay is out of range, if learn names anything else, if x has no time axis,
+        or if params are for another number of features.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.unroll(nn.spiking.leaky_integrator(0.5))((), jax.numpy.ones((1, 3, 1))).ravel().tolist()
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.unroll(nn.spiking.leaky_integrator(0.5))((), jnp.ones((1, 3, 1))).ravel().tolist()
     [1.0, 1.5, 1.75]
+
+    (Gerstner et al., Neuronal dynamics, 2014, chapter 1.)
     """
     title = "leaky_integrator"
-    begin, of = constants_of(title, {"decay": decay}, learn)
+    init_learned, constants_at = learnable_constants(title, {"decay": decay}, learn)
 
     def init(key, x):
-        return begin(check_chunk(x, title)), ()
+        return init_learned(check_chunk(x, title)), ()
 
     def carry(params, x):
         return resting_carry(check_chunk(x, title))
 
     def step(params, u, x):
-        u = of(params, x)["decay"] * u + x
+        u = constants_at(params, x)["decay"] * u + x
         return u, u
 
     return recurrent(init, carry, step)
 
 
 def check_chunk(x: Any, title: str, flat: bool = False) -> Any:
-    """x, which must be floats [batch, time, ..., features], without places if it is flat."""
+    """x, which must be floats [batch, time, ..., features], or [batch, time, features] if flat."""
     if core.check_features(x, title).ndim < 3 or (flat and x.ndim != 3):
         shape = "[batch, time, features]" if flat else "[batch, time, ..., features]"
         raise ValueError(
@@ -56,12 +63,13 @@ def check_chunk(x: Any, title: str, flat: bool = False) -> Any:
     return x
 
 
-def constants_of(
+def learnable_constants(
     title: str, constants: Mapping[str, float], learn: Collection[str], others: tuple = ()
 ) -> tuple[Callable, Callable]:
     """(x) -> params of the learned constants, and (params, x_t) -> all constants by name.
 
-    A rate of decay is learned by its logit, anything else by its logarithm.
+    A decay is learned by its logit, any other constant by its logarithm. `others` are the names of
+    further params.
     """
     if not isinstance(learn, Collection):
         raise TypeError(f"{title}: learn names constants, such as ('decay',), got {learn!r}.")
@@ -83,7 +91,7 @@ def constants_of(
         for name, value in constants.items()
     }
 
-    def begin(x):
+    def init_learned(x):
         dtype = core.param_dtype(x)
         params = {}
         for name in learn:
@@ -92,12 +100,12 @@ def constants_of(
             params[name] = jnp.full(x.shape[-1:], raw, dtype)
         return params or ()
 
-    def of(params, x):
+    def constants_at(params, x):
         if not (learn or others):
             if not core.is_stateless(params):
                 raise ValueError(f"{title} has no params: these are the params of another net.")
             return constants
-        held: dict[str, Any] = dict(constants)
+        values: dict[str, Any] = dict(constants)
         raws = core.unpack_params(params, x, title, *learn, *others)
         for name, raw in zip(learn, raws, strict=False):
             if raw.shape != x.shape[-1:]:
@@ -106,10 +114,10 @@ def constants_of(
                     f"{raw.shape[0]}, or init with an example of {x.shape[-1]}."
                 )
             value = jax.nn.sigmoid(raw) if name.endswith("decay") else jnp.exp(raw)
-            held[name] = value.reshape((1,) * (x.ndim - 1) + (-1,))
-        return held
+            values[name] = value.reshape((1,) * (x.ndim - 1) + (-1,))
+        return values
 
-    return begin, of
+    return init_learned, constants_at
 
 
 def resting_carry(x: Any) -> jax.Array:

@@ -1,30 +1,23 @@
-"""Spiking neurons: cells that gather what comes in and put out 0 or 1.
+"""Spiking neurons: cells that integrate input currents and output spikes, 0 or 1.
 
-A neuron has no weights: it stands behind a layer that has, `serial(dense(256), lif(), dense(10),
-lif())`, and takes its currents [batch, time, ..., features], a map of features over space as well.
-Constants of the membrane are one number, or learned, one for each feature. Through the step of a
-spike the gradient goes by a `jaxnn.spiking.surrogate`; through the reset that follows, it does not
-go.
+A neuron has no weights: it follows a layer that has, as in `serial(dense(256), lif(), dense(10),
+lif())`, and takes currents [batch, time, ..., features]. The features may be channels of an image.
+Constants of the membrane are single numbers, or learned for each feature. The gradient passes the
+step of a spike by a surrogate of `jaxnn.nets.spiking.surrogate`; it does not pass the reset that
+follows.
 
-Izhikevich's neuron is in `jaxnn.nets.spiking.izhikevich`, the read-out that does not spike in
-`jaxnn.nets.spiking.membrane`, and the nets made of them in `jaxnn.nets.spiking.nets`.
+Izhikevich's neuron is in `jaxnn.nets.spiking.izhikevich`, the readout that does not spike in
+`jaxnn.nets.spiking.membrane`, and networks of them in `jaxnn.nets.spiking.nets`.
 """
 
 from collections.abc import Callable, Collection
 
-import jax
-import jax.numpy as jnp
-
-from jaxnn import core
-from jaxnn.checks import check_choice, check_function
 from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import orthogonal
-from jaxnn.nets.spiking.membrane import check_chunk, constants_of, resting_carry
+from jaxnn.nets.spiking.integrate_and_fire import integrate_and_fire
 from jaxnn.nets.spiking.surrogate import arctan
 from jaxnn.printing import factory
-from jaxnn.sequences.unroll import recurrent
 
-RESETS = "subtract", "zero", "delayed", "none"
 SPIKE = arctan()
 
 
@@ -45,47 +38,58 @@ def lif(
 
     After a spike, u_t is reset:
 
-    - "subtract": u_t - threshold.
-    - "zero": 0.
-    - "delayed": u_{t+1} is less by the threshold, which is u_t - threshold / decay; the default of
-      snnTorch.
-    - "none".
+    - "subtract": to u_t - threshold.
+    - "zero": to 0.
+    - "delayed": to u_t - threshold / decay, so that u_{t+1} is less by the threshold; the default
+      of snnTorch.
+    - "none": not at all.
 
     Args:
-      decay: what is kept of u a step, in (0, 1]; exp(-step / tau) of a membrane of time constant
-        tau.
-      threshold: above 0.
-      reset: one of the four.
-      refractory: steps after a spike in which a neuron takes nothing in, keeps u and does not
-        spike.
-      learn: "decay", "threshold" or both are params then, [features]: their logit and their
-        logarithm, so that a decay stays in (0, 1) and a threshold above 0.
-      feedback: whether the spikes of the step before come in too, x_t + s_{t-1} v, with v
-        [features, features] in params: a recurrent spiking layer, for x [batch, time, features].
-      membrane: whether y is {"spikes": s, "membrane": u}, with u before its reset; else it is s.
-      spike: the step and its surrogate gradient, one of `jaxnn.spiking.surrogate`; its arctangent,
-        as in
-        snnTorch, by default.
-      v_init: initialiser of v.
+      decay: the fraction of u that remains after a step, in (0, 1]; exp(-step / tau) for a membrane
+        with time constant tau.
+      threshold: the membrane u above which a neuron spikes, above 0.
+      reset: "subtract", "zero", "delayed" or "none".
+      refractory: the number of steps after a spike in which a neuron ignores its input, keeps u and
+        does not spike.
+      learn: any of "decay" and "threshold", which then are params [features], stored as the logit
+        of the decay and the logarithm of the threshold, so that they stay in range.
+      feedback: whether the spikes of the step before are added to the input, x_t + s_{t-1} v, with
+        params v [features, features]: a recurrent spiking layer.
+      membrane: whether y is {"spikes": s, "membrane": u}, with u before its reset, rather than s.
+      spike: the step and its surrogate gradient, such as `nn.spiking.surrogate.fast_sigmoid()`; the
+        arctangent by default, as in snnTorch.
+      v_init: initializer of v; orthogonal by default.
 
-    x is [batch, time, ..., features]; the carry is a dict of what a neuron remembers, zeros at
-    first, all in x's dtype. A chunk of no steps puts out none and leaves the carry as it is.
+    Returns:
+      A cell from currents x [batch, time, ..., features], or [batch, time, features] with feedback,
+      to spikes of the same shape and dtype. The carry is a dict of what a neuron remembers, zeros
+      at first, in x's dtype. A chunk without steps leaves it as it is.
 
     Raises:
-      TypeError: for currents that are no floats.
-      ValueError: for constants out of range, another reset, or `learn` of what is no constant; for
-        x without a time axis, feedback over pictures, or params of other features.
+      TypeError: if x is not floating point, or if learn is not a collection.
+      ValueError: if a constant is out of range, if reset or a name in learn is unknown, if x has no
+        time axis or has axes of space with feedback, or if params are for another number of
+        features.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.unroll(nn.spiking.lif(0.5))((), jnp.full((1, 6, 1), 0.75)).ravel().tolist()
+    [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
 
     (Lapicque, 1907; discrete and with a surrogate: Neftci, Mostafa and Zenke, Surrogate gradient
     learning in spiking neural networks, 2019; feedback: Bellec et al., Long short-term memory and
     learning-to-learn in networks of spiking neurons, 2018.)
-
-    >>> import jax, jaxnn as nn
-    >>> nn.unroll(nn.spiking.lif(0.5))((), jax.numpy.full((1, 6, 1), 0.75)).ravel().tolist()
-    [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
     """
-    constants = {"decay": decay, "threshold": threshold}
-    return _fires("lif", constants, reset, refractory, learn, feedback, membrane, spike, v_init)
+    return integrate_and_fire(
+        "lif",
+        {"decay": decay, "threshold": threshold},
+        reset=reset,
+        refractory=refractory,
+        learn=learn,
+        feedback=feedback,
+        membrane=membrane,
+        spike=spike,
+        v_init=v_init,
+    )
 
 
 @factory
@@ -103,37 +107,63 @@ def adaptive_lif(
     spike: Callable = SPIKE,
     v_init: Callable = orthogonal,
 ) -> Cell:
-    """`lif` whose threshold rises with each spike, and falls again: it tires.
+    """`lif` with an adaptive threshold, which rises at each spike and decays between spikes.
 
-    s_t = (u_t > threshold + adaptation a_t), a_{t+1} = adaptation_decay a_t + s_t
+    u_t = decay u_{t-1} + x_t, s_t = (u_t > threshold + adaptation a_t)
+    a_{t+1} = adaptation_decay a_t + s_t
 
-    The reset takes off the threshold without what it has risen by.
+    The reset subtracts the threshold itself, without its rise.
 
     Args:
-      decay, threshold, reset, refractory, feedback, membrane, spike, v_init: as in `lif`.
-      adaptation_decay: what is kept of a step's rise, in (0, 1].
-      adaptation: how far one spike lifts the threshold, above 0.
-      learn: any of "decay", "threshold", "adaptation_decay" and "adaptation".
+      decay: the fraction of u that remains after a step, in (0, 1].
+      threshold: the threshold of a neuron that has not spiked, above 0.
+      adaptation_decay: the fraction of a that remains after a step, in (0, 1].
+      adaptation: how far one spike raises the threshold, above 0.
+      reset: "subtract", "zero", "delayed" or "none", as in `lif`.
+      refractory: the number of steps after a spike in which a neuron ignores its input, keeps u and
+        does not spike.
+      learn: any of "decay", "threshold", "adaptation_decay" and "adaptation", which then are params
+        [features]: decays as logits, the others as logarithms.
+      feedback: whether the spikes of the step before are added to the input, x_t + s_{t-1} v, with
+        params v [features, features].
+      membrane: whether y is {"spikes": s, "membrane": u}, with u before its reset, rather than s.
+      spike: the step and its surrogate gradient; the arctangent by default.
+      v_init: initializer of v; orthogonal by default.
+
+    Returns:
+      A cell from currents x [batch, time, ..., features], or [batch, time, features] with feedback,
+      to spikes of the same shape and dtype.
 
     Raises:
-      TypeError, ValueError: as `lif` does.
+      TypeError: if x is not floating point, or if learn is not a collection.
+      ValueError: if a constant is out of range, if reset or a name in learn is unknown, if x has no
+        time axis or has axes of space with feedback, or if params are for another number of
+        features.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> net = nn.unroll(nn.spiking.adaptive_lif(0.5, adaptation=2.0))
+    >>> net((), jnp.full((1, 6, 1), 1.5)).ravel().tolist()
+    [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
     (Bellec et al., Long short-term memory and learning-to-learn in networks of spiking neurons,
     2018.)
-
-    >>> import jax, jaxnn as nn
-    >>> x = jax.numpy.full((1, 6, 1), 1.5)
-    >>> nn.unroll(nn.spiking.adaptive_lif(0.5, adaptation=2.0))((), x).ravel().tolist()
-    [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     """
-    constants = {
-        "decay": decay,
-        "threshold": threshold,
-        "adaptation_decay": adaptation_decay,
-        "adaptation": adaptation,
-    }
-    options = reset, refractory, learn, feedback, membrane, spike, v_init
-    return _fires("adaptive_lif", constants, *options)
+    return integrate_and_fire(
+        "adaptive_lif",
+        {
+            "decay": decay,
+            "threshold": threshold,
+            "adaptation_decay": adaptation_decay,
+            "adaptation": adaptation,
+        },
+        reset=reset,
+        refractory=refractory,
+        learn=learn,
+        feedback=feedback,
+        membrane=membrane,
+        spike=spike,
+        v_init=v_init,
+    )
 
 
 @factory
@@ -150,86 +180,52 @@ def synaptic_lif(
     spike: Callable = SPIKE,
     v_init: Callable = orthogonal,
 ) -> Cell:
-    """`lif` whose input is a current that fades: i_t = synaptic_decay i_{t-1} + x_t.
+    """`lif` with synapses: its input is a current that decays, i_t = synaptic_decay i_{t-1} + x_t.
 
-    u_t = decay u_{t-1} + i_t; the current-based ("CuBa") neuron of second order.
+    u_t = decay u_{t-1} + i_t, s_t = (u_t > threshold)
+
+    This is the current-based ("CuBa") neuron of second order.
 
     Args:
-      decay, threshold, reset, refractory, feedback, membrane, spike, v_init: as in `lif`; the
-        current flows on in a refractory neuron.
-      synaptic_decay: what is kept of the current a step, in (0, 1].
-      learn: any of "decay", "threshold" and "synaptic_decay".
+      decay: the fraction of u that remains after a step, in (0, 1].
+      threshold: the membrane u above which a neuron spikes, above 0.
+      synaptic_decay: the fraction of the current that remains after a step, in (0, 1].
+      reset: "subtract", "zero", "delayed" or "none", as in `lif`.
+      refractory: the number of steps after a spike in which a neuron keeps u and does not spike;
+        its current goes on.
+      learn: any of "decay", "threshold" and "synaptic_decay", which then are params [features]:
+        decays as logits, the threshold as its logarithm.
+      feedback: whether the spikes of the step before are added to the input, x_t + s_{t-1} v, with
+        params v [features, features].
+      membrane: whether y is {"spikes": s, "membrane": u}, with u before its reset, rather than s.
+      spike: the step and its surrogate gradient; the arctangent by default.
+      v_init: initializer of v; orthogonal by default.
+
+    Returns:
+      A cell from inputs x [batch, time, ..., features], or [batch, time, features] with feedback,
+      to spikes of the same shape and dtype.
 
     Raises:
-      TypeError, ValueError: as `lif` does.
+      TypeError: if x is not floating point, or if learn is not a collection.
+      ValueError: if a constant is out of range, if reset or a name in learn is unknown, if x has no
+        time axis or has axes of space with feedback, or if params are for another number of
+        features.
 
-    (Gerstner et al., Neuronal dynamics, 2014, chapter 1; snnTorch's Synaptic.)
-
-    >>> import jax, jaxnn as nn
-    >>> x = jax.numpy.zeros((1, 5, 1)).at[0, 0].set(0.75)
-    >>> nn.unroll(nn.spiking.synaptic_lif(0.5, synaptic_decay=0.5))((), x).ravel().tolist()
-    [0.0, 0.0, 0.0, 0.0, 0.0]
-    >>> nn.unroll(nn.spiking.synaptic_lif(1.0, synaptic_decay=0.5))((), x).ravel().tolist()
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> net = nn.unroll(nn.spiking.synaptic_lif(1.0, synaptic_decay=0.5))
+    >>> net((), jnp.array([[[0.75], [0.0], [0.0], [0.0], [0.0]]])).ravel().tolist()
     [0.0, 1.0, 0.0, 0.0, 0.0]
+
+    (Gerstner et al., Neuronal dynamics, 2014, chapter 1; Synaptic in snnTorch.)
     """
-    constants = {"decay": decay, "threshold": threshold, "synaptic_decay": synaptic_decay}
-    options = reset, refractory, learn, feedback, membrane, spike, v_init
-    return _fires("synaptic_lif", constants, *options)
-
-
-def _fires(title, constants, reset, refractory, learn, feedback, membrane, spike, v_init) -> Cell:
-    """The one body of the neurons that integrate and fire."""
-    check_choice(reset, f"{title}: reset", RESETS)
-    for flag, what in ((feedback, "feedback"), (membrane, "membrane")):
-        check_choice(flag, f"{title}: {what}", (False, True))
-    for function, what in ((spike, "spike"), (v_init, "v_init")):
-        check_function(function, f"{title}: {what}")
-    refractory = core.check_int(refractory, f"{title}: refractory", 0)
-    begin, of = constants_of(title, constants, learn, ("v",) * feedback)
-    current, tires = "synaptic_decay" in constants, "adaptation" in constants
-    kept = ["membrane"] + ["current"] * current + ["adaptation"] * tires
-    kept += ["wait"] * (refractory > 0) + ["spikes"] * feedback
-
-    def init(key, x):
-        params = begin(check_chunk(x, title, feedback))
-        if feedback:
-            shape = (x.shape[-1], x.shape[-1])
-            params = {**dict(params), "v": v_init(core.fold_in(key, 0), shape, core.param_dtype(x))}
-        return params, ()
-
-    def carry(params, x):
-        x = check_chunk(x, title, feedback)
-        return {each: resting_carry(x) for each in kept}
-
-    def step(params, memory, x):
-        held, after = of(params, x), {}
-        if feedback:
-            x = x + jnp.matmul(memory["spikes"], params["v"])
-        if current:
-            x = after["current"] = held["synaptic_decay"] * memory["current"] + x
-        u, threshold = held["decay"] * memory["membrane"] + x, held["threshold"]
-        lifted = threshold
-        if tires:
-            lifted = threshold + held["adaptation"] * memory["adaptation"]
-        s = spike(u - lifted)
-        if refractory:
-            free = memory["wait"] <= 0
-            u = jnp.where(free, u, memory["membrane"])
-            s = jnp.where(free, s, jnp.zeros_like(s))
-        fired = jax.lax.stop_gradient(s)
-        if refractory:
-            after["wait"] = jnp.maximum(memory["wait"] - 1, 0) + refractory * fired
-        if tires:
-            after["adaptation"] = held["adaptation_decay"] * memory["adaptation"] + s
-        if feedback:
-            after["spikes"] = s
-        if reset == "zero":
-            after["membrane"] = u * (1 - fired)
-        elif reset == "none":
-            after["membrane"] = u
-        else:
-            by = threshold / held["decay"] if reset == "delayed" else threshold
-            after["membrane"] = u - by * fired
-        return after, {"spikes": s, "membrane": u} if membrane else s
-
-    return recurrent(init, carry, step, name=title)
+    return integrate_and_fire(
+        "synaptic_lif",
+        {"decay": decay, "threshold": threshold, "synaptic_decay": synaptic_decay},
+        reset=reset,
+        refractory=refractory,
+        learn=learn,
+        feedback=feedback,
+        membrane=membrane,
+        spike=spike,
+        v_init=v_init,
+    )

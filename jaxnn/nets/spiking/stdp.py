@@ -1,4 +1,4 @@
-"""Plasticity: weights that learn from the order of spikes, without a gradient."""
+"""Spike-timing-dependent plasticity: weights that learn from the order of spikes."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import check_chunk, matmul
 from jaxnn.printing import factory
 
-EVEN = jax.nn.initializers.uniform(1.0)
+UNIFORM = jax.nn.initializers.uniform(1.0)
 
 
 @factory
@@ -26,48 +26,51 @@ def stdp(
     before_decay: float = 0.9,
     after_decay: float = 0.9,
     one_winner: bool = False,
-    w_init: Callable = EVEN,
+    w_init: Callable = UNIFORM,
 ) -> Cell:
-    """Spiking neurons whose weights learn from which spike came first, in state: no gradient.
+    """Spiking neurons whose weights learn by spike-timing-dependent plasticity, without a gradient.
 
     u_t = decay u_{t-1} + x_t w, s_t = (u_t > threshold), and u_t is 0 after a spike
     p_t = before_decay p_{t-1} + x_t, q_t = after_decay q_{t-1} + s_t, the traces of both sides
     w <- clip(w + rate mean over rows of (potentiation p_t s_t - depression x_t q_{t-1}), 0, 1)
 
     An input n steps before a spike is strengthened by rate potentiation before_decay^n; one that
-    comes n steps after it, n > 0, is weakened by rate depression after_decay^{n - 1}. Weights learn
-    in training, at every step.
+    comes n steps after it, n > 0, is weakened by rate depression after_decay^{n - 1}. Weights are
+    state, and learn at every step in training.
 
     Args:
-      width: neurons.
-      decay: what is kept of u a step, in (0, 1].
-      threshold: above 0.
-      rate: of learning, above 0.
-      potentiation, depression: of the two orders, 0 or more.
-      before_decay, after_decay: what is kept of the traces a step, in (0, 1].
-      one_winner: whether of the neurons of a row that could spike only the highest does, which
-        makes them learn different things.
-      w_init: initialiser of w [features, width], in state; even in [0, 1) by default.
+      width: the number of neurons.
+      decay: the fraction of u that remains after a step, in (0, 1].
+      threshold: the membrane u above which a neuron spikes, above 0.
+      rate: the learning rate, above 0.
+      potentiation: the weight of an input before a spike, 0 or more.
+      depression: the weight of an input after a spike, 0 or more.
+      before_decay: the fraction of the inputs' trace p that remains after a step, in (0, 1].
+      after_decay: the fraction of the spikes' trace q that remains after a step, in (0, 1].
+      one_winner: whether, of the neurons of a row above their threshold, only the highest spikes,
+        so that neurons learn different things.
+      w_init: initializer of w [features, width]; uniform in [0, 1) by default.
 
-    x is spikes [batch, time, features]; y is spikes [batch, time, width]; the carry holds the
-    membranes and both traces.
+    Returns:
+      A cell from spikes x [batch, time, features] to spikes [batch, time, width] of the same dtype,
+      with state {"w": w}. The carry holds the membranes and both traces.
 
     Raises:
-      TypeError: for x that is no floats.
-      ValueError: for arguments out of range; for x that is not [batch, time, features], or of
-        other features than the weights.
+      TypeError: if x is not floating point.
+      ValueError: if an argument is out of range, if x is not [batch, time, features], or if the
+        weights are for another number of features.
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> cell, x = nn.spiking.stdp(2), jnp.ones((4, 6, 3))
+    >>> params, state = cell.init(jax.random.key(0), x)
+    >>> start = cell.carry(params, x)
+    >>> (carry, y), learned = cell.apply(params, state, (start, x), train=True)
+    >>> y.shape, bool((learned["w"] != state["w"]).any())
+    ((4, 6, 2), True)
 
     (Song, Miller and Abbott, Competitive Hebbian learning through spike-timing-dependent synaptic
     plasticity, 2000; traces: Morrison, Diesmann and Gerstner, Phenomenological models of synaptic
     plasticity based on spike timing, 2008.)
-
-    >>> import jax, jaxnn as nn
-    >>> cell, x = nn.spiking.stdp(2), jax.numpy.ones((4, 6, 3))
-    >>> params, state = cell.init(jax.random.key(0), x)
-    >>> start = cell.carry(params, x)
-    >>> (carry, y), after = cell.apply(params, state, (start, x), train=True)
-    >>> y.shape, bool((after["w"] != state["w"]).any())
-    ((4, 6, 2), True)
     """
     title, width = "stdp", core.check_int(width, "stdp: width")
     rates = {"decay": decay, "before_decay": before_decay, "after_decay": after_decay}
@@ -102,8 +105,8 @@ def stdp(
         )
         x = jax.lax.stop_gradient(x)
 
-        def once(memory, x):
-            w, memory = memory
+        def step(w_memory, x):
+            w, memory = w_memory
             u = decay * memory["membrane"] + matmul(x, w.astype(x.dtype), title)
             s = (u > threshold).astype(x.dtype)
             if one_winner:
@@ -118,7 +121,7 @@ def stdp(
             return (w, {"membrane": u * (1 - s), "before": before, "after": after}), s
 
         w = core.require_state(state, title)["w"]
-        (w, memory), y = jax.lax.scan(once, (w, memory), jnp.swapaxes(x, 0, 1))
+        (w, memory), y = jax.lax.scan(step, (w, memory), jnp.swapaxes(x, 0, 1))
         return (memory, jnp.swapaxes(y, 0, 1)), {"w": w}
 
     return Cell(init, carry, apply)
