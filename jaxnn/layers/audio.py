@@ -1,4 +1,4 @@
-"""Sound as networks see it: the energy of each band of pitch over time, and how to hide a part."""
+"""Audio features: log-mel spectrograms, and masks over them for augmentation."""
 
 import math
 from typing import Any
@@ -26,33 +26,39 @@ def log_mel(
     slaney: bool = False,
     floor: float = 1e-10,
 ) -> Layer:
-    """The logarithm of the energy in bands of pitch, frame by frame, from a waveform.
+    """The log-mel spectrogram of a waveform.
 
     y[n, t, m] = log max(sum_k |sum_s x[n, t hop + s] h[s] e^(-2 pi i k s / size)|^2 f[k, m], floor)
 
-    h is Hann's window, h[s] = sin^2(pi s / window), and f are the `mel_filters`. Frames that would
-    reach over the end are left out, so that there are 1 + (samples - window) // hop of them and a
-    longer waveform begins with the frames of a shorter one; pad x where every sample shall count.
+    h is the Hann window, h[s] = sin^2(pi s / window), and f are the `mel_filters`. Frames that
+    would reach beyond the end are left out, so there are 1 + (samples - window) // hop of them, and
+    a longer waveform begins with the frames of a shorter one; pad x if every sample must count.
 
     Args:
-      mels: bands; x floats [batch, samples], in [-1, 1] as a rule, gives y [batch, frames, mels].
-      rate: samples a second.
-      window, hop: samples of a frame, and from one frame to the next; 25 and 10 ms by default.
-      size: samples of the Fourier transform, to which a frame is filled up with zeros; by default
-        the least power of two that holds the window.
-      low, high, slaney: as in `mel_filters`.
-      floor: the least energy, so that silence has a logarithm.
+      mels: number of mel bands.
+      rate: samples per second.
+      window: samples in a frame; 25 ms by default.
+      hop: samples from one frame to the next; 10 ms by default.
+      size: samples of the Fourier transform, to which frames are padded with zeros; by default the
+        smallest power of two that is at least the window.
+      low: lower end of the mel bands in Hz.
+      high: upper end of the mel bands in Hz; rate / 2 by default.
+      slaney: the kind of mel scale, as in `mel_filters`.
+      floor: the smallest energy, so that silence has a logarithm.
+
+    Returns:
+      A layer from x [batch, samples], usually in [-1, 1], to y [batch, frames, mels] of x's dtype.
 
     Raises:
-      TypeError: for samples that are no floats.
-      ValueError: for x of another rank, or shorter than the window; for a size less than the
-        window, a floor that is not positive, and where `mel_filters` does.
+      TypeError: if x is not floating point.
+      ValueError: if x has another rank or is shorter than the window, if size is less than the
+        window, if floor is not positive, and in the cases of `mel_filters`.
 
     (Davis and Mermelstein, Comparison of parametric representations for monosyllabic word
     recognition in continuously spoken sentences, 1980, without its cosine transform.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.log_mel(40, 16000)((), jax.numpy.ones((2, 16000))).shape
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.log_mel(40, 16000)((), jnp.ones((2, 16000))).shape
     (2, 98, 40)
     """
     rate = core.check_int(rate, "log_mel: rate")
@@ -87,25 +93,28 @@ def mel_filters(
     high: float | None = None,
     slaney: bool = False,
 ) -> np.ndarray:
-    """Triangles over frequency, float64 [size // 2 + 1, mels], that lie evenly on the mel scale.
+    """Triangular filters over frequency, evenly spaced on the mel scale.
 
     f[k, m] = max(0, min((k' - c_m) / (c_{m+1} - c_m), (c_{m+2} - k') / (c_{m+2} - c_{m+1}))), with
     k' = k rate / size Hz, and c_0 to c_{mels+1} at equal distances in mel from low to high.
 
     Args:
-      mels: triangles.
-      rate: samples a second.
+      mels: number of filters.
+      rate: samples per second.
       size: samples of the Fourier transform.
-      low, high: Hz, where the first triangle begins and the last one ends; 0 and rate / 2 by
-        default.
-      slaney: whether the scale is linear up to 1000 Hz and each triangle has an area of one Hz
-        (Slaney, Auditory toolbox, 1998; librosa's and Whisper's), instead of
-        mel = 2595 log10(1 + Hz / 700) and triangles that are one high (O'Shaughnessy, Speech
-        communication, 1987; HTK's and torchaudio's).
+      low: frequency in Hz at which the first triangle begins.
+      high: frequency in Hz at which the last triangle ends; rate / 2 by default.
+      slaney: whether the scale is linear up to 1000 Hz and each triangle has an area of 1 Hz
+        (Slaney, Auditory toolbox, 1998; as in librosa and Whisper), instead of mel = 2595 log10(1 +
+        Hz / 700) and triangles of height 1 (O'Shaughnessy, Speech communication, 1987; as in HTK
+        and torchaudio).
+
+    Returns:
+      float64 [size // 2 + 1, mels].
 
     Raises:
-      ValueError: for a range that is empty or beyond rate / 2, or a triangle without a frequency
-        in it.
+      ValueError: if the range is empty or reaches beyond rate / 2, or if a triangle contains no
+        frequency of the transform.
 
     >>> import jaxnn as nn
     >>> nn.mel_filters(40, 16000, 512).shape
@@ -141,27 +150,34 @@ def mel_filters(
 def spec_augment(
     key: jax.Array, x: jax.Array, *, bands: int = 2, band: int, spans: int = 2, span: int
 ) -> jax.Array:
-    """Spectrograms with some bands of pitch and some spans of time set to zero.
+    """Set random mel bands and random spans of time to zero in spectrograms.
 
-    Each band is w wide, drawn evenly from 0 to `band`, and begins at a place drawn evenly from
-    those where it fits in; spans alike. Zero is to be the mean of x: normalise before. (The warp
-    of time is left out, which the paper found to matter least.)
+    y = x outside the masked bands and spans, and 0 inside. The width of each band is uniform from 0
+    to `band` and its start uniform over the positions where it fits; spans likewise. Zero should be
+    the mean of x: normalize it before. The time warp of the paper, which it found to matter least,
+    is left out.
 
     Args:
-      key: a random key; each row has draws of its own.
+      key: a random key; each row has its own draws.
       x: floats [batch, frames, mels].
-      bands, band: how many bands, and mels of the widest.
-      spans, span: how many spans, and frames of the longest.
+      bands: number of bands.
+      band: largest width of a band, in mels.
+      spans: number of spans.
+      span: largest length of a span, in frames.
+
+    Returns:
+      Spectrograms of the shape and dtype of x.
 
     Raises:
-      TypeError: for x that is no floats.
-      ValueError: for x of another rank, and for a band or span that is larger than x.
+      TypeError: if x is not floating point.
+      ValueError: if x has another rank, or if a band or span is larger than x.
 
     (Park et al., SpecAugment: A simple data augmentation method for automatic speech recognition,
     2019.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.spec_augment(jax.random.key(0), jax.numpy.ones((8, 98, 40)), band=8, span=20).shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> key, x = jax.random.key(0), jnp.ones((8, 98, 40))
+    >>> nn.spec_augment(key, x, band=8, span=20).shape
     (8, 98, 40)
     """
     if core.check_features(x, "spec_augment").ndim != 3:
@@ -188,7 +204,7 @@ def spec_augment(
 
 
 def _waveform(x: Any, window: int) -> None:
-    """Raises unless x is floats [batch, samples] of a window at least."""
+    """Raises unless x is floats [batch, samples] with at least one window of samples."""
     if not core.floating(x):
         scale = {"int16": " / 32768", "int32": " / 2147483648"}.get(str(getattr(x, "dtype", "")))
         mend = f"x.astype(jnp.float32){scale or ''}"
@@ -206,7 +222,7 @@ def _waveform(x: Any, window: int) -> None:
 
 
 def _frames(x: Any, window: int, hop: int) -> Any:
-    """[batch, samples] -> [batch, frames, window], as slices: a gather takes much longer."""
+    """[batch, samples] -> [batch, frames, window], by slices, since a gather is much slower."""
     count = 1 + (x.shape[1] - window) // hop
     parts = -(-window // hop)
     total = (count + parts - 1) * hop

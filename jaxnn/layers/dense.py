@@ -21,19 +21,26 @@ def dense(
     """A weighted sum of the features for each of `width` outputs: y = x w + b.
 
     Args:
-      width: outputs; x [..., features] gives y [..., width] in x's dtype.
-      bias: whether there is a b [width] beside w [features, width].
-      w_init, b_init: initialisers of `jax.nn`; by default LeCun normal (LeCun et al., Efficient
-        backprop, 1998) and zeros.
+      width: number of outputs.
+      bias: whether to add b [width].
+      w_init: initializer of w [features, width]; LeCun normal by default (LeCun et al., Efficient
+        backprop, 1998).
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [..., features] to y [..., width] of x's dtype.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for params that take another number of features.
+      TypeError: if x is not floating point.
+      ValueError: if width is less than 1, or if the params take another number of features.
 
-    >>> import jax, jaxnn as nn
-    >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
-    >>> params["w"].shape, params["b"].shape
-    ((3, 2), (2,))
+    (Rosenblatt, The perceptron, 1958.)
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.dense(2), jnp.ones((4, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> params["w"].shape, params["b"].shape, net(params, x).shape
+    ((3, 2), (2,), (4, 2))
     """
     width = core.check_int(width, "dense: width")
     names = ("w", "b") if bias else ("w",)

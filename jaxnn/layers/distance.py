@@ -1,10 +1,9 @@
-"""Distances of vectors from a set of others, exact where the data lie.
+"""Distances of vectors to a set of centers, accurate wherever the data are.
 
-|x - c|^2 is summed from differences. By products, |x|^2 - 2 x c + |c|^2, it is several times as
-fast where there are many features, and wrong wherever the vectors lie farther from zero, or in
-groups farther apart, than they lie from each other: what is left of large numbers is rounding.
-Where only the nearest is wanted, products choose a few that may be it, by a bound on their
-rounding, and differences decide between those.
+ - c|^2 is summed from differences. The expansion |x|^2 - 2 x c + |c|^2 is faster with many
+features, but inaccurate if the vectors are farther from zero, or in groups farther apart, than from
+each other: only rounding errors remain of large numbers. If only the nearest center is wanted, the
+expansion selects a few candidates, by a bound on its rounding, and differences decide among them.
 """
 
 import math
@@ -15,26 +14,26 @@ import jax.numpy as jnp
 
 from jaxnn import core
 
-FEW = 8  # features up to which one sum after the other is faster than a reduction
-LIKELY = 3  # centres that products may leave open for one row
+FEW = 8  # features up to which a sum of terms is faster than a reduction
+LIKELY = 3  # candidates of a row that differences are computed for
 
 
 def squared_distances(x: jax.Array, centres: jax.Array) -> jax.Array:
-    """|x - c|^2 of every x and every one of the centres.
+    """The squared distance |x - c|^2 of every x to every center.
 
-    Half precision is computed in float32. Nothing of the size [..., centres, features] is kept.
-    Squares of float32 are infinite for differences of 1.8e19 and more, and 0 below 1e-19.
+    Half precision is computed in float32. Nothing of size [..., centers, features] is stored.
+    Squares in float32 overflow for differences of 1.8e19 and more, and are 0 below 1e-19.
 
     Args:
       x: floats [..., features].
-      centres: floats [centres, features].
+      centres: floats [centers, features].
 
     Returns:
-      [..., centres] in the wider dtype of the two, float32 at least.
+      [..., centers] in the wider dtype of the two, float32 at least.
 
     Raises:
-      TypeError: where x or the centres are not floating point.
-      ValueError: where their numbers of features differ.
+      TypeError: if x or the centers are not floating point.
+      ValueError: if their numbers of features differ, or if there are no centers.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.squared_distances(jnp.array([[10001.0]]), jnp.array([[10000.0], [10003.0]])).tolist()
@@ -45,15 +44,20 @@ def squared_distances(x: jax.Array, centres: jax.Array) -> jax.Array:
 
 
 def nearest(x: jax.Array, centres: jax.Array) -> jax.Array:
-    """The index of the centre nearest to each x, the first of several that are equally near.
+    """The index of the center nearest to each x; on ties, the first.
 
-    It is right at every scale of x and centres: they are multiplied by one power of two.
+    It is accurate at every scale of x and centers, which are multiplied by one power of two.
 
     Args:
-      x, centres: as in `squared_distances`.
+      x: floats [..., features].
+      centres: floats [centers, features].
 
     Returns:
       int32 [...].
+
+    Raises:
+      TypeError: if x or the centers are not floating point.
+      ValueError: if their numbers of features differ, or if there are no centers.
 
     >>> import jax.numpy as jnp
     >>> nearest(jnp.array([[1.0], [8.0]]), jnp.array([[0.0], [9.0]])).tolist()
@@ -70,15 +74,15 @@ def nearest_known(rows: jax.Array, centres: jax.Array) -> jax.Array:
 
 
 def root(squares: jax.Array) -> jax.Array:
-    """The square root, whose gradient at 0 is 0 in place of infinity."""
+    """The square root, with gradient 0 instead of infinity at 0."""
     zero = squares == 0
     return jnp.where(zero, jnp.zeros_like(squares), jnp.sqrt(jnp.where(zero, 1, squares)))
 
 
 def power_of_two(*arrays: jax.Array) -> jax.Array:
-    """A power of two about as large as the largest size in the arrays, 1 where there is none.
+    """A power of two close to the largest magnitude in the arrays, 1 if they are zero.
 
-    To multiply by it, or its inverse, rounds nothing. NaN and infinities are not looked at.
+    Multiplying by it, or by its inverse, does not round. NaN and infinities are ignored.
     """
     known = (jnp.where(jnp.isfinite(each), jnp.abs(each), 0) for each in arrays)
     most = jax.lax.stop_gradient(reduce(jnp.maximum, (each.max(initial=0) for each in known)))
@@ -89,7 +93,7 @@ def power_of_two(*arrays: jax.Array) -> jax.Array:
 
 
 def _fitting(x, centres, title: str):
-    """x as rows and the centres, in one dtype of float32 at least, if their widths agree."""
+    """x as rows and the centers, in one dtype, float32 at least; raises if their widths differ."""
     wide = core.check_features(x, title).shape[-1:]
     if core.check_features(centres, title).ndim != 2 or centres.shape[1:] != wide:
         raise ValueError(
@@ -104,7 +108,7 @@ def _fitting(x, centres, title: str):
 
 @jax.jit  # for a call outside of jit too makes no [rows, centres, features]
 def _direct(rows, centres, there=None):
-    """|x - c|^2, [rows, centres], over the features that are there."""
+    """- c|^2, [rows, centers], over the features that are valid."""
     if centres.shape[1] <= FEW:
         total = jnp.zeros((rows.shape[0], centres.shape[0]), rows.dtype)
         for i in range(centres.shape[1]):

@@ -1,4 +1,4 @@
-"""Tokens as vectors, and the positions at which they stand."""
+"""Token embeddings and the positions that are added to them."""
 
 from collections.abc import Callable
 
@@ -17,31 +17,36 @@ SMALL = jax.nn.initializers.normal(0.02)
 def embedding(
     vocabulary: int, width: int, *, padding: int | None = None, w_init: Callable = UNIT_ROWS
 ) -> Layer:
-    """A vector for each token, y = w[token]; given vectors instead, their logits x w^T.
+    """A vector for each token, y = w[token]; for vectors as input, their logits x w^T.
 
-    In a `wire`, calling it first with tokens and at the end with features ties the output to the
-    input: `wire(lambda f, t: f.embed(f.body(f.embed(t))), embed=..., body=...)`.
+    In a `wire`, calling it first with tokens and at the end with features ties the output weights
+    to the input: `wire(lambda f, t: f.embed(f.body(f.embed(t))), embed=..., body=...)`.
 
     Args:
-      vocabulary: how many tokens there are. Integers [...] give [..., width] in the dtype of the
-        params; floats [..., width] give logits [..., vocabulary] in their own.
-      padding: the token whose vector is zero and learns nothing; its logit is 0.
-      w_init: an initialiser of `jax.nn` for w [vocabulary, width]; by default normal of variance
-        1 / width, which makes logits of unit variance from features of unit variance.
+      vocabulary: number of tokens.
+      width: length of each vector.
+      padding: a token whose vector is zero and is not trained, and whose logit is 0; None for no
+        such token.
+      w_init: initializer of w [vocabulary, width]; by default normal with variance 1 / width, which
+        makes logits of unit variance from features of unit variance.
 
-    A token outside [0, vocabulary), negative ones too, gives NaN, where JAX would take the nearest:
-    the loss is then NaN, which `training.fit` stops at.
+    Returns:
+      A layer from integers [...] to [..., width] in the dtype of the params, and from floats [...,
+      width] to logits [..., vocabulary] in their own dtype. A token outside [0, vocabulary),
+      including negative ones, gives NaN, where JAX would take the nearest; the loss is then NaN, at
+      which `training.fit` stops.
 
     Raises:
-      TypeError: for what are neither integers nor floats.
-      ValueError: for a padding outside the vocabulary; for features of another width.
+      TypeError: if x is neither integer nor floating point.
+      ValueError: if padding is outside the vocabulary, or if features have another width.
 
     (Mikolov et al., Efficient estimation of word representations in vector space, 2013; tying:
     Press and Wolf, Using the output embedding to improve language models, 2017.)
 
-    >>> import jax, jaxnn as nn
-    >>> params, _ = nn.embedding(10, 4).init(jax.random.key(0), jax.numpy.array([[1, 2, 3]]))
-    >>> nn.embedding(10, 4)(params, jax.numpy.array([[1, 2, 3]])).shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, tokens = nn.embedding(10, 4), jnp.array([[1, 2, 3]])
+    >>> params, _ = net.init(jax.random.key(0), tokens)
+    >>> net(params, tokens).shape
     (1, 3, 4)
     """
     vocabulary = core.check_int(vocabulary, "embedding: vocabulary")
@@ -72,7 +77,9 @@ def embedding(
         if _holds_tokens(x):
             like = jax.ShapeDtypeStruct((), core.float_dtype(params))
             w = table(params, like)
-            x = x.astype(jnp.int32) if x.dtype.itemsize < 4 else x  # the vocabulary may not fit
+            x = (
+                x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
+            )  # a small dtype may not hold the vocabulary
             y = w.at[x].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
             return y if padding is None else jnp.where((x == padding)[..., None], 0, y), ()
         w = table(params, x)
@@ -91,25 +98,28 @@ def embedding(
 
 @factory
 def learned_positions(length: int, *, w_init: Callable = SMALL) -> Cell:
-    """A learned vector for each position, added: y_t = x_t + w[p + t], where p steps came before.
+    """Add a learned vector for each position: y_t = x_t + w[p + t], where p steps came before.
 
-    It is a cell, which carries p [batch], so that a sequence may come in chunks; `unroll` makes it
+    It is a cell whose carry is p [batch], so that a sequence may come in chunks; `unroll` makes it
     a layer.
 
     Args:
-      length: the longest sequence; x is [batch, time, width].
-      w_init: an initialiser of `jax.nn` for w [length, width]; by default normal of standard
-        deviation 0.02 (Radford et al., Language models are unsupervised multitask learners, 2019).
+      length: the longest sequence.
+      w_init: initializer of w [length, width]; by default normal with standard deviation 0.02
+        (Radford et al., Language models are unsupervised multitask learners, 2019).
 
-    Positions beyond the length give NaN, as tokens outside a vocabulary do.
+    Returns:
+      A cell from x [batch, time, width] to y of the same shape and dtype. Positions beyond the
+      length give NaN, as tokens outside a vocabulary do.
 
     Raises:
-      ValueError: for a chunk longer than the length; for x of another rank or width.
+      TypeError: if x is not floating point.
+      ValueError: if a chunk is longer than the length, or if x has another rank or width.
 
     (Gehring et al., Convolutional sequence to sequence learning, 2017.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.learned_positions(8), jax.numpy.zeros((2, 5, 4))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.learned_positions(8), jnp.zeros((2, 5, 4))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> (carry, y), _ = net.apply(params, (), (net.carry(params, x), x))
     >>> carry.tolist(), bool((y[0] == params["w"][:5]).all())
@@ -140,29 +150,35 @@ def learned_positions(length: int, *, w_init: Callable = SMALL) -> Cell:
 
 @factory
 def sinusoidal_positions(*, base: float = 10_000.0) -> Cell:
-    """A wave for each pair of features, added: y_t = x_t + s(p + t), where p steps came before.
+    """Add sine and cosine waves of the position: y_t = x_t + s(p + t), where p steps came before.
 
     s(t)_2i = sin(t / base^(2i / width)) and s(t)_2i+1 = cos(t / base^(2i / width)).
 
-    It is a cell, which carries p [batch], so that a sequence may come in chunks; `unroll` makes it
-    a layer. It knows no longest sequence.
+    It is a cell whose carry is p [batch], so that a sequence may come in chunks; `unroll` makes it
+    a layer. Sequences may have any length.
 
     Args:
-      base: sets the longest wave, of 2 pi base steps. x is [batch, time, width].
+      base: the longest wavelength is 2 pi base steps.
+
+    Returns:
+      A cell from x [batch, time, width] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for a base that is not above 1; for x of another rank or of odd width.
+      TypeError: if x is not floating point.
+      ValueError: if base is not above 1, or if x has another rank or an odd width.
 
     (Vaswani et al., Attention is all you need, 2017.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.sinusoidal_positions(), jax.numpy.zeros((1, 2, 2))
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.sinusoidal_positions(), jnp.zeros((1, 2, 2))
     >>> (carry, y), _ = net.apply((), (), (net.carry((), x), x))
     >>> [f"{value:.2f}" for value in y[0, 1]]
     ['0.84', '0.54']
     """
     if not 1 < base < float("inf"):
-        raise ValueError(f"sinusoidal_positions: base must be above 1, got {base!r}: 10000, say.")
+        raise ValueError(
+            f"sinusoidal_positions: base must be above 1, got {base!r}: 10000 is usual."
+        )
 
     def init(key, x):
         _even(x)
@@ -178,7 +194,7 @@ def sinusoidal_positions(*, base: float = 10_000.0) -> Cell:
 
 
 def _positions(title: str, init: Callable, vectors: Callable) -> Cell:
-    """A cell that adds vectors(params, position [batch, time], x) and carries where it stands."""
+    """A cell that adds vectors(params, position [batch, time], x) and carries the position."""
 
     def carry(params, x):
         return jnp.zeros(_sequence(x, title).shape[:1], jnp.int32)
@@ -193,7 +209,7 @@ def _positions(title: str, init: Callable, vectors: Callable) -> Cell:
 
 
 def _holds_tokens(x) -> bool:
-    """Whether x holds tokens and no features; raises where it holds neither."""
+    """Whether x contains tokens rather than features; raises TypeError if neither."""
     if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.integer):
         return True
     if not core.floating(x):

@@ -1,4 +1,6 @@
-"""The feedforward part of a transformer: each step of a sequence on its own, wide and back."""
+"""The feedforward part of a transformer: each step of a sequence on its own, to more features and
+back.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,27 +29,32 @@ def feed_forward(
 ) -> Layer:
     """Two dense layers with an activation between them: y = activation(x u + b) d + c.
 
-    Gated, it is y = (activation(x g + a) * (x u + b)) d + c: with `jax.nn.silu` SwiGLU, with
-    `jax.nn.gelu` GEGLU. Params are {"up", "down"}, and "gate" too where it is gated.
+    Gated, it is y = (activation(x g + a) * (x u + b)) d + c: SwiGLU with `jax.nn.silu`, GEGLU with
+    `jax.nn.gelu`. Params are {"up", "down"}, and "gate" if it is gated.
 
     Args:
-      width: hidden features; x [..., features] gives y [..., features].
-      activation: any function of arrays.
+      width: number of hidden features.
+      activation: an elementwise function.
       gated: whether there is a gate.
-      bias: whether the dense layers have one.
+      bias: whether the dense layers have biases.
       dropout: the fraction of hidden features dropped in training, in [0, 1).
-      w_init, b_init, out_init: initialisers as in `dense`; out_init is that of "down", w_init by
-        default.
+      w_init: initializer of the weights, as in `dense`.
+      b_init: initializer of the biases, as in `dense`.
+      out_init: initializer of the weight of "down"; w_init by default.
+
+    Returns:
+      A layer from x [..., features] to y of the same shape and dtype.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for a width below 1, a dropout out of range; for params of another net.
+      TypeError: if x is not floating point.
+      ValueError: if width is less than 1, if dropout is out of range, or if the params belong to
+        another net.
 
     (Vaswani et al., Attention is all you need, 2017; gates: Shazeer, GLU variants improve
     transformer, 2020.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.feed_forward(32, activation=jax.nn.silu, gated=True), jax.numpy.ones((2, 5, 8))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.feed_forward(32, activation=jax.nn.silu, gated=True), jnp.ones((2, 5, 8))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> net(params, x).shape, sorted(params)
     ((2, 5, 8), ['down', 'gate', 'up'])

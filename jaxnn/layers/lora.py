@@ -1,4 +1,4 @@
-"""Fine-tuning by a few numbers: a product of two thin matrices beside each weight."""
+"""Low-rank adaptation: fine-tuning by a product of two thin matrices added to each weight."""
 
 import math
 from collections.abc import Callable
@@ -23,31 +23,35 @@ def lora(
     a_init: Callable = jax.nn.initializers.lecun_normal(),
     b_init: Callable = BEGIN,
 ) -> Net:
-    """A layer or net whose weights are w + (alpha / rank) a b, with a and b of few numbers.
+    """Replace the weights of a layer by w + (alpha / rank) a b, where a and b have few entries.
 
-    Params are {"base", "lora"}: those of the layer, and for each weight by its path a
-    [inputs, rank] and b [rank, outputs]. Under `repeat` and `ensemble` every slice has its own. To
-    train them alone, freeze the others: `nn.freeze(optimizer, "base/*")`. The params of a trained
-    net enter as `params | {"base": trained}`, and `merge_lora` makes such params again.
+    Params are {"base", "lora"}: those of the layer, and by the path of each weight a [inputs, rank]
+    and b [rank, outputs]. Under `repeat` and `ensemble` every slice has its own. To train only
+    these, freeze the others: `nn.freeze(optimizer, "base/*")`. Insert the params of a trained net
+    by `params | {"base": trained}`; `merge_lora` turns the result back into params of the layer.
 
     Args:
-      layer: any layer, cell or net, which stays what it is.
-      rank: of the product.
+      layer: any layer, cell or net; it is not changed.
+      rank: rank of the product.
       *patterns: paths of weights, such as "*/qkv/w", as in `labels`; by default all matrices named
         "w".
-      alpha: scales the product; by default the rank, which scales it by one.
-      a_init, b_init: initialisers of `jax.nn`. With the zeros of b the net begins as the layer is.
+      alpha: scales the product by alpha / rank; by default by 1.
+      a_init: initializer of a; LeCun normal by default.
+      b_init: initializer of b; zeros by default, with which the net starts equal to the layer.
+
+    Returns:
+      A layer or cell with the inputs and outputs of `layer`.
 
     Raises:
-      ValueError: for a rank below 1 or above a side of a weight; where nothing matches, or what is
-        no matrix; for params of another net.
+      ValueError: if the rank is below 1 or above a side of a weight, if nothing matches or a match
+        is not a matrix, or if the params belong to another net.
 
     (Hu et al., LoRA: low-rank adaptation of large language models, 2021.)
 
-    >>> import jax, jaxnn as nn, optax
-    >>> net, x = nn.lora(nn.mlp(8, 2), 2, "0/w"), jax.numpy.ones((4, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn, optax
+    >>> net, x = nn.lora(nn.mlp(8, 2), 2, "0/w"), jnp.ones((4, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
-    >>> jax.tree.map(jax.numpy.shape, params["lora"])
+    >>> jax.tree.map(jnp.shape, params["lora"])
     {'0/w': {'a': (3, 2), 'b': (2, 8)}}
     >>> optimizer = nn.freeze(optax.adam(1e-3), "base/*")
     """
@@ -93,20 +97,24 @@ def lora(
 
 
 def merge_lora(params: Tree, *, alpha: float | None) -> Tree:
-    """The params of the layer alone, each weight w + (alpha / rank) a b.
+    """The params of the layer inside a `lora`, with each weight w + (alpha / rank) a b.
 
     Args:
-      params: those of `lora`.
-      alpha: the one that `lora` was given, None where it was given none. It is no part of the
-        params, so that it has no default here: a wrong one would give other weights in silence.
+      params: params of a `lora`.
+      alpha: the alpha given to `lora`, None if none was given. It is not part of the params and has
+        no default here, since a wrong one would silently give other weights.
+
+    Returns:
+      The params of the layer, with the shapes and dtypes of "base".
 
     Raises:
-      ValueError: for params that are not of `lora`.
+      ValueError: if the params are not those of a `lora`.
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.lora(nn.dense(4), 2), jax.numpy.ones((8, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.lora(nn.dense(4), 2), jnp.ones((8, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
-    >>> bool((nn.dense(4)(nn.merge_lora(params, alpha=None), x) == net(params, x)).all())
+    >>> merged = nn.merge_lora(params, alpha=None)
+    >>> bool((nn.dense(4)(merged, x) == net(params, x)).all())
     True
     """
     ranks = {pair["a"].shape[-1] for pair in _parts(params)[1].values()}
@@ -125,7 +133,7 @@ def _parts(params: Tree) -> tuple[Tree, dict]:
 
 
 def _chosen(base: Tree, patterns: tuple[str, ...]) -> dict[str, jax.Array]:
-    """The weights beside which there is a product, by their paths."""
+    """The weights to which a product is added, by path."""
     leaves = {tree.path_of(at): leaf for at, leaf in jax.tree_util.tree_leaves_with_path(base)}
     if patterns:
         taken = jax.tree.leaves(tree.mask_params(base, *patterns))

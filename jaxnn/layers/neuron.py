@@ -69,13 +69,20 @@ identity = jax.nn.identity
 
 
 def init_neuron(key: jax.Array, x: Any) -> dict[str, jax.Array]:
-    """Params of one neuron for an example x [..., features]: w ~ N(0, 1 / features), b = 0.
+    """Params of one neuron: w ~ N(0, 1 / features), b = 0.
+
+    Args:
+      key: a random key.
+      x: an example input [..., features].
+
+    Returns:
+      {"w": [features], "b": []} in x's dtype, float32 for half precision.
 
     Raises:
-      TypeError: for features that are no floats.
+      TypeError: if x is not floating point.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.init_neuron(jax.random.key(0), jax.numpy.ones((4, 3)))["w"].shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> nn.init_neuron(jax.random.key(0), jnp.ones((4, 3)))["w"].shape
     (3,)
     """
     core.check_features(x, "neuron")
@@ -85,15 +92,18 @@ def init_neuron(key: jax.Array, x: Any) -> dict[str, jax.Array]:
 
 
 def weighted_sum(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """What a neuron feels: z = x . w + b.
+    """The pre-activation of a neuron: z = x . w + b.
 
     Args:
-      params: w [features] and b [].
-      x: [..., features]; z is [...].
+      params: {"w": [features], "b": []}.
+      x: floats [..., features].
+
+    Returns:
+      z [...], of x's dtype.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for params of another number of features.
+      TypeError: if x is not floating point.
+      ValueError: if the params have another number of features.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> params = {"w": jnp.array([1.0, 2.0]), "b": jnp.array(0.5)}
@@ -116,16 +126,23 @@ def neuron(
     """One artificial neuron: y = activation(x . w + b).
 
     Args:
-      params: w [features] and b [], as `init_neuron` makes them.
-      x: [..., features]; y is [...].
-      activation: `linear`, `jax.nn.sigmoid`, `jax.nn.relu`, `jax.nn.tanh` or any other of jax.nn's.
+      params: {"w": [features], "b": []}, as `init_neuron` makes them.
+      x: floats [..., features].
+      activation: an elementwise function: `identity`, `jax.nn.sigmoid`, `jax.nn.relu`,
+        `jax.nn.tanh` or any other of `jax.nn`.
+
+    Returns:
+      y [...], of x's dtype.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for params of another number of features.
+      TypeError: if x is not floating point.
+      ValueError: if the params have another number of features.
+
+    (McCulloch and Pitts, A logical calculus of the ideas immanent in nervous activity, 1943.)
 
     >>> import jax, jax.numpy as jnp, jaxnn as nn
-    >>> nn.neuron({"w": jnp.array([1.0, 2.0]), "b": jnp.array(-3.0)}, jnp.ones(2), jax.nn.sigmoid)
+    >>> params, x = {"w": jnp.array([1.0, 2.0]), "b": jnp.array(-3.0)}, jnp.ones(2)
+    >>> nn.neuron(params, x, jax.nn.sigmoid)
     Array(0.5, dtype=float32)
     """
     return activation(weighted_sum(params, x))

@@ -1,4 +1,4 @@
-"""Noise in training, against overfitting; in evaluation each of these passes x on."""
+"""Noise in training, as regularization; in evaluation each of these layers returns its input."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,24 +13,29 @@ from jaxnn.printing import factory
 
 @factory
 def dropout(rate: float, *, shared: Sequence[int] = ()) -> Layer:
-    """Each value zero with probability `rate`, the others scaled up: y = x keep / (1 - rate).
+    """Set each value to zero with probability `rate` and scale the others: y = x keep / (1 - rate).
 
-    The expected output is the input, so that evaluation needs no scaling.
+    The expected output is the input, so evaluation needs no scaling.
 
     Args:
-      rate: the fraction dropped, in [0, 1); 0 draws nothing and needs no key.
-      shared: axes along which values are dropped together. Whole channels of images
-        [batch, height, width, channels] are dropped by (1, 2), the same features at every step of
-        sequences [batch, time, features] by (1,).
+      rate: the fraction dropped, in [0, 1); with 0 no key is needed.
+      shared: axes along which values are dropped together: (1, 2) drops whole channels of images
+        [batch, height, width, channels], (1,) the same features at every step of sequences [batch,
+        time, features].
+
+    Returns:
+      A layer from x [..., features] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for a rate out of range; in training without a key; for an axis that x has not.
+      TypeError: if x is not floating point.
+      ValueError: if rate is out of range, if there is no key in training, or if x has no such axis.
 
-    (Srivastava et al., Dropout, 2014; whole channels: Tompson et al., Efficient object
-    localization using convolutional networks, 2015.)
+    (Srivastava et al., Dropout, 2014; whole channels: Tompson et al., Efficient object localization
+    using convolutional networks, 2015.)
 
-    >>> import jax, jaxnn as nn
-    >>> y = nn.dropout(0.75)((), jax.numpy.ones((8, 8)), key=jax.random.key(0), train=True)
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.dropout(0.75), jnp.ones((8, 8))
+    >>> y = net((), x, key=jax.random.key(0), train=True)
     >>> sorted(set(y.ravel().tolist()))
     [0.0, 4.0]
     """
@@ -47,23 +52,28 @@ def dropout(rate: float, *, shared: Sequence[int] = ()) -> Layer:
 
 @factory
 def drop_path(rate: float) -> Layer:
-    """Whole rows zero with probability `rate`, the others scaled up by 1 / (1 - rate).
+    """Set whole rows to zero with probability `rate` and scale the others: y = x keep / (1 - rate).
 
-    At the end of a residual's body it is stochastic depth: a row skips the body.
+    At the end of a residual's body it is stochastic depth: a dropped row skips the body.
 
     Args:
-      rate: the fraction of rows dropped, in [0, 1); 0 draws nothing. x is [batch, ..., features].
+      rate: the fraction of rows dropped, in [0, 1); with 0 no key is needed.
+
+    Returns:
+      A layer from x [batch, ..., features] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for a rate out of range; in training without a key; for x without a batch.
+      TypeError: if x is not floating point.
+      ValueError: if rate is out of range, if there is no key in training, or if x has no batch
+        axis.
 
     (Huang et al., Deep networks with stochastic depth, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> net = nn.residual(nn.serial(jax.nn.relu, nn.drop_path(0.5)))
-    >>> y = net({"body": ((), ())}, jax.numpy.ones((8, 3)), key=jax.random.key(0), train=True)
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.drop_path(0.5), jnp.ones((8, 3))
+    >>> y = net((), x, key=jax.random.key(0), train=True)
     >>> sorted(set(y[:, 0].tolist()))
-    [1.0, 3.0]
+    [0.0, 2.0]
     """
 
     def drawn(x):
@@ -76,18 +86,23 @@ def drop_path(rate: float) -> Layer:
 
 @factory
 def gaussian_noise(stddev: float) -> Layer:
-    """Noise added: y = x + stddev n, with n standard normal.
+    """Add Gaussian noise: y = x + stddev n, with n standard normal.
 
     Args:
-      stddev: the standard deviation, in the units of x; 0 draws nothing and needs no key.
+      stddev: the standard deviation, in the units of x; with 0 no key is needed.
+
+    Returns:
+      A layer from x [..., features] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for a stddev that is negative or not finite; in training without a key.
+      TypeError: if x is not floating point.
+      ValueError: if stddev is negative or not finite, or if there is no key in training.
 
     (Bishop, Training with noise is equivalent to Tikhonov regularization, 1995.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.gaussian_noise(0.1)((), jax.numpy.ones(2), key=jax.random.key(0), train=True).shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.gaussian_noise(0.1), jnp.ones(2)
+    >>> net((), x, key=jax.random.key(0), train=True).shape
     (2,)
     """
     if not 0 <= stddev < math.inf:
@@ -97,20 +112,26 @@ def gaussian_noise(stddev: float) -> Layer:
 
 @factory
 def gaussian_dropout(rate: float) -> Layer:
-    """Noise multiplied: y = x (1 + sqrt(rate / (1 - rate)) n), with n standard normal.
+    """Multiply by Gaussian noise: y = x (1 + sqrt(rate / (1 - rate)) n), with n standard normal.
 
-    It has the mean and the variance of `dropout(rate)`, and drops nothing.
+    It has the mean and the variance of `dropout(rate)`, but sets nothing to zero.
 
     Args:
-      rate: the fraction that a dropout of the same variance drops, in [0, 1).
+      rate: the fraction dropped by a dropout of the same variance, in [0, 1); with 0 no key is
+        needed.
+
+    Returns:
+      A layer from x [..., features] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for a rate out of range; in training without a key.
+      TypeError: if x is not floating point.
+      ValueError: if rate is out of range, or if there is no key in training.
 
     (Srivastava et al., Dropout, 2014, section 10.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.gaussian_dropout(0.1)((), jax.numpy.ones(2), key=jax.random.key(0), train=True).shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.gaussian_dropout(0.1), jnp.ones(2)
+    >>> net((), x, key=jax.random.key(0), train=True).shape
     (2,)
     """
     spread = math.sqrt(_fraction(rate, "gaussian_dropout") / (1 - rate))
@@ -130,9 +151,9 @@ def _dropped(title: str, rate: float, drawn: Callable) -> Layer:
 
 
 def _noisy(title: str, draws: bool, change: Callable, fits: Callable = jnp.shape) -> Layer:
-    """A layer that is change(x, key) in training, if it draws at all.
+    """A layer that returns change(x, key) in training, if it draws at all.
 
-    fits(x) raises where x has a shape that cannot be changed so.
+    fits(x) raises if x has a shape that `change` does not take.
     """
 
     def init(key, x):

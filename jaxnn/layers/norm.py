@@ -1,8 +1,8 @@
-"""Norms: features brought to mean 0 and variance 1, then scaled and shifted by learned amounts.
+"""Normalization of features to mean 0 and variance 1, followed by a learned scale and shift.
 
-All are y = scale (x - mean) / sqrt(variance + epsilon) + b; they differ in what mean and variance
-are taken over. Statistics are computed in float32 at least, in two passes: the variance is the mean
-of squared deviations, which cannot be negative.
+All compute y = scale (x - mean) / sqrt(variance + epsilon) + b and differ in the axes over which
+mean and variance are taken. Statistics are computed in float32 at least, in two passes: the
+variance is the mean of squared deviations, which cannot be negative.
 """
 
 import math
@@ -13,12 +13,17 @@ import jax.numpy as jnp
 
 from jaxnn import core
 from jaxnn.core import Layer
-from jaxnn.layers.norm_parts import across as _across
-from jaxnn.layers.norm_parts import affine as _affine
-from jaxnn.layers.norm_parts import positive as _positive
-from jaxnn.layers.norm_parts import scaled as _scaled
-from jaxnn.layers.norm_parts import several as _several
-from jaxnn.layers.norm_parts import wide as _wide
+from jaxnn.layers.norm_parts import (
+    across,
+    affine,
+    check_several,
+    grouped_norm,
+    norm_layer,
+    positive,
+    scaled,
+    standardize,
+    widen,
+)
 from jaxnn.printing import factory
 from jaxnn.sequences.masks import broadcast_mask, split_mask, zero_masked
 
@@ -34,33 +39,44 @@ def batch_norm(
     scale_init: Callable = jax.nn.initializers.ones,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """Each feature normalised over the batch, and by running statistics once trained.
+    """Normalize each feature over the batch in training, and by running statistics in evaluation.
 
-    In training mean and variance are those of the batch, over all axes but the last, and the state
-    follows them: mean <- momentum mean + (1 - momentum) batch mean, and the variance likewise, by
-    the unbiased variance n / (n - 1) of the batch's n values, as in the paper. In evaluation the
-    state's are used, so that rows do not see each other; it starts as mean 0 and variance 1. A
-    batch of one value a feature, which has no variance, is normalised by the state's, which stay.
+    y = scale (x - mean) / sqrt(variance + epsilon) + b
 
-    Of (x, mask), with mask bool [batch, time], statistics are those of the valid steps alone.
+    In training, mean and variance are those of the batch, over all axes but the last, and the state
+    follows them: mean <- momentum mean + (1 - momentum) batch mean, and likewise the variance, with
+    the unbiased variance of the batch, n / (n - 1) times that of its n values, as in the paper. In
+    evaluation those of the state are used, so rows do not affect each other; the state starts as
+    mean 0 and variance 1. A batch of one value a feature, which has no variance, is normalized by
+    the state, which then stays as it is.
+
+    For (x, mask), with a bool mask [batch, time], the statistics are those of the valid steps only.
 
     Args:
-      momentum: what is kept of the running statistics at each step, in [0, 1). PyTorch's momentum
-        is one minus it.
+      momentum: the fraction of the running statistics kept at each step, in [0, 1). PyTorch's
+        momentum is one minus it.
       epsilon: added to the variance.
-      scale, bias: whether there are a scale and a b [features]; a bias right before is then idle.
-      axis_name: the mesh axes over which `jax.shard_map` splits the batch. Under `jax.jit` alone
-        the statistics are those of the whole batch, however it is sharded, without it.
-      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+      scale: whether to multiply by a learned scale [features].
+      bias: whether to add a learned b [features]; the bias of a layer right before it then has no
+        effect.
+      axis_name: the mesh axes over which `jax.shard_map` splits the batch. Under `jax.jit` it is
+        not needed: the statistics are those of the whole batch, however it is sharded.
+      scale_init: initializer of the scale; ones by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [..., features], or (x, mask), to y of the same shape and dtype, with state
+      "mean" and "variance", [features] each.
 
     Raises:
-      ValueError: for params or state of another number of features; for an argument out of its
-        range; for a mask that does not fit; for no values at all in training.
+      TypeError: if x is not floating point.
+      ValueError: if momentum or epsilon is out of range, if params or state have another number of
+        features, if the mask does not fit, or if a training batch is empty.
 
     (Ioffe and Szegedy, Batch normalization, 2015.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.batch_norm(momentum=0.5), jax.numpy.array([[1.0], [3.0]])
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.batch_norm(momentum=0.5), jnp.array([[1.0], [3.0]])
     >>> params, state = net.init(jax.random.key(0), x)
     >>> y, state = net.apply(params, state, x, train=True)
     >>> y.round(3).tolist(), state["mean"].tolist()
@@ -68,11 +84,11 @@ def batch_norm(
     """
     if not 0 <= momentum < 1:
         raise ValueError(
-            f"batch_norm: momentum must be in [0, 1), got {momentum!r}: it is what is kept, 0.9 "
-            "where PyTorch says 0.1."
+            f"batch_norm: momentum must be in [0, 1), got {momentum!r}: it is the fraction "
+            "kept, 0.9 where PyTorch has 0.1."
         )
-    start, parts = _affine("batch_norm", 1, scale, bias, scale_init, b_init)
-    epsilon = _positive(epsilon, "batch_norm")
+    start, parts = affine("batch_norm", 1, scale, bias, scale_init, b_init)
+    epsilon = positive(epsilon, "batch_norm")
 
     def total(x):
         total = x.sum(tuple(range(x.ndim - 1)), keepdims=True)
@@ -83,21 +99,21 @@ def batch_norm(
         return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
     def end(params, x, mean, variance):
-        # One pass over x, forward and backward: with (x - mean) a step takes 1.6 times as long.
+        # One pass over x, forward and backward; to compute x - mean first is slower.
         factor, b = parts(params, x)
-        slope = _scaled(jax.lax.rsqrt(variance + epsilon), factor, None)
-        return x * slope + _scaled(-mean * slope, None, b)
+        slope = scaled(jax.lax.rsqrt(variance + epsilon), factor, None)
+        return x * slope + scaled(-mean * slope, None, b)
 
     def of_batch(wide, mask, n):
-        # Seen from the first row's mean, so that features far from zero lose nothing.
-        near = jax.lax.stop_gradient(average(wide[:1]))
-        wide = wide - near
+        # Relative to the first row's mean, so that features far from zero lose no precision.
+        origin = jax.lax.stop_gradient(average(wide[:1]))
+        wide = wide - origin
         if mask is None:
             mean = average(wide)
-            return near + mean, mean, average(jnp.square(wide - mean)), wide
-        held = broadcast_mask(mask, wide).astype(wide.dtype)
-        mean = total(wide * held) / n
-        return near + mean, mean, total(jnp.square(wide - mean) * held) / n, wide
+            return origin + mean, mean, average(jnp.square(wide - mean)), wide
+        valid = broadcast_mask(mask, wide).astype(wide.dtype)
+        mean = total(wide * valid) / n
+        return origin + mean, mean, total(jnp.square(wide - mean) * valid) / n, wide
 
     def init(key, x):
         x, _ = split_mask(x)
@@ -107,34 +123,37 @@ def batch_norm(
     def apply(params, state, x, *, key=None, train=False):
         x, mask = split_mask(x)
         x = x if mask is None else zero_masked(x, mask)
-        wide, state = _wide(x, "batch_norm"), core.require_state(state, "batch_norm")
-        running = [_across(state[each], wide, "batch_norm") for each in ("mean", "variance")]
+        wide, state = widen(x, "batch_norm"), core.require_state(state, "batch_norm")
+        running = [across(state[each], wide, "batch_norm") for each in ("mean", "variance")]
         devices = 1 if axis_name is None else jax.lax.psum(1, axis_name)
         known = all(isinstance(side, int) for side in x.shape)  # else it is exported for any size
         if train and known and not math.prod(x.shape[:-1]):
-            _several(0, x, "batch_norm in training", "use a larger batch")
-        one = known and math.prod(x.shape[:-1]) * devices < 2
-        if not core.check_train(train) or one:
+            check_several(0, x, "batch_norm in training", "use a larger batch")
+        single = known and math.prod(x.shape[:-1]) * devices < 2
+        if not core.check_train(train) or single:
             y = end(params, wide - running[0], jnp.zeros_like(running[0]), running[1])
             return y.astype(x.dtype), state
         n = math.prod(x.shape[:-1]) * devices
         if mask is not None:
             n = total(mask.reshape(-1, 1).astype(wide.dtype)).reshape(())
         several = n >= 2
-        moment, mean, variance, off = of_batch(wide, mask, n if mask is None else jnp.maximum(n, 1))
-        y = end(params, off, mean, variance)
-        if mask is not None:  # of one valid step there is no variance
+        count = n if mask is None else jnp.maximum(n, 1)
+        batch_mean, mean, variance, centered = of_batch(wide, mask, count)
+        y = end(params, centered, mean, variance)
+        if mask is not None:  # a single valid step has no variance
             kept = end(params, wide - running[0], jnp.zeros_like(running[0]), running[1])
             y = jnp.where(several, y, kept)
         unbiased = variance * (n / (n - 1 if mask is None else jnp.maximum(n - 1, 1)))
-        batch = {"mean": moment, "variance": unbiased}
-        after = {
+        batch = {"mean": batch_mean, "variance": unbiased}
+        new_state = {
             each: momentum * old + (1 - momentum) * batch[each].reshape(-1).astype(old.dtype)
             for each, old in state.items()
         }
         if mask is not None:
-            after = {each: jnp.where(several, new, state[each]) for each, new in after.items()}
-        return y.astype(x.dtype), jax.lax.stop_gradient(after)
+            new_state = {
+                each: jnp.where(several, new, state[each]) for each, new in new_state.items()
+            }
+        return y.astype(x.dtype), jax.lax.stop_gradient(new_state)
 
     return Layer(init, apply, "batch_norm")
 
@@ -149,36 +168,45 @@ def layer_norm(
     scale_init: Callable = jax.nn.initializers.ones,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """Each row normalised over its features: mean and variance over the last axis.
+    """Normalize each position over its features: mean and variance are taken over the last axis.
+
+    y = scale (x - mean) / sqrt(variance + epsilon) + b
 
     Args:
-      axes: how many of the last axes are normalised over, and the shape of scale and b.
+      axes: how many of the last axes to normalize over; scale and b have their shape.
       epsilon: added to the variance.
-      scale, bias: whether there are a scale and a b.
-      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+      scale: whether to multiply by a learned scale [*axes].
+      bias: whether to add a learned b [*axes].
+      scale_init: initializer of the scale; ones by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [..., features] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for fewer than two values to normalise; for params of another shape.
+      TypeError: if x is not floating point.
+      ValueError: if there are fewer than two values to normalize, or if the params have another
+        shape.
 
     (Ba, Kiros and Hinton, Layer normalization, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.layer_norm(), jax.numpy.array([[1.0, 3.0], [5.0, 5.0]])
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.layer_norm(), jnp.array([[1.0, 3.0], [5.0, 5.0]])
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> net(params, x).round(3).tolist()
     [[-1.0, 1.0], [0.0, 0.0]]
     """
     axes = core.check_int(axes, "layer_norm: axes")
-    epsilon = _positive(epsilon, "layer_norm")
+    epsilon = positive(epsilon, "layer_norm")
 
     def average(x):
         return x.mean(tuple(range(-axes, 0)), keepdims=True)
 
-    def normalise(x):
-        _several(math.prod(x.shape[-axes:]), x, "layer_norm", "give it more features")
-        return _standardize(average, epsilon, x)
+    def normalize(x):
+        check_several(math.prod(x.shape[-axes:]), x, "layer_norm", "give it more features")
+        return standardize(average, epsilon, x)
 
-    return _norm("layer_norm", normalise, axes, scale, bias, scale_init, b_init)
+    return norm_layer("layer_norm", normalize, axes, scale, bias, scale_init, b_init)
 
 
 @factory
@@ -188,30 +216,36 @@ def rms_norm(
     scale: bool = True,
     scale_init: Callable = jax.nn.initializers.ones,
 ) -> Layer:
-    """Each row divided by the size of its features: y = scale x / sqrt(mean(x^2) + epsilon).
+    """Divide each position by the root mean square of its features.
+
+    y = scale x / sqrt(mean(x^2) + epsilon)
 
     Args:
       epsilon: added to the mean square.
-      scale: whether there is a scale [features].
-      scale_init: an initialiser of `jax.nn`; by default ones.
+      scale: whether to multiply by a learned scale [features].
+      scale_init: initializer of the scale; ones by default.
+
+    Returns:
+      A layer from x [..., features] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for params of another number of features.
+      TypeError: if x is not floating point.
+      ValueError: if the params have another number of features.
 
     (Zhang and Sennrich, Root mean square layer normalization, 2019.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.rms_norm(), jax.numpy.array([[4.0, 0.0, 0.0, 0.0]])
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.rms_norm(), jnp.array([[4.0, 0.0, 0.0, 0.0]])
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> net(params, x).round(3).tolist()
     [[2.0, 0.0, 0.0, 0.0]]
     """
-    epsilon = _positive(epsilon, "rms_norm")
+    epsilon = positive(epsilon, "rms_norm")
 
-    def normalise(x):
+    def normalize(x):
         return x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + epsilon)
 
-    return _norm("rms_norm", normalise, 1, scale, False, scale_init)
+    return norm_layer("rms_norm", normalize, 1, scale, False, scale_init)
 
 
 @factory
@@ -224,28 +258,36 @@ def group_norm(
     scale_init: Callable = jax.nn.initializers.ones,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """Each row normalised within groups of its channels: mean and variance over space and group.
+    """Normalize each row within groups of channels, with mean and variance over space and group.
+
+    y = scale (x - mean) / sqrt(variance + epsilon) + b
 
     Args:
-      groups: of neighbouring channels; x is [batch, ..., channels].
+      groups: number of groups of neighboring channels.
       epsilon: added to the variance.
-      scale, bias: whether there are a scale and a b [channels].
-      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+      scale: whether to multiply by a learned scale [channels].
+      bias: whether to add a learned b [channels].
+      scale_init: initializer of the scale; ones by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [batch, ..., channels] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for channels that the groups do not divide; for fewer than two values a group;
-        for params of another number of channels.
+      TypeError: if x is not floating point.
+      ValueError: if the groups do not divide the channels, if a group has fewer than two values, or
+        if the params have another number of channels.
 
     (Wu and He, Group normalization, 2018.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.group_norm(2), jax.numpy.array([[1.0, 3.0, 5.0, 5.0]])
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.group_norm(2), jnp.array([[1.0, 3.0, 5.0, 5.0]])
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> net(params, x).round(3).tolist()
     [[-1.0, 1.0, 0.0, 0.0]]
     """
     groups = core.check_int(groups, "group_norm: groups")
-    return _grouped("group_norm", groups, epsilon, scale, bias, scale_init, b_init)
+    return grouped_norm("group_norm", groups, epsilon, scale, bias, scale_init, b_init)
 
 
 @factory
@@ -257,89 +299,31 @@ def instance_norm(
     scale_init: Callable = jax.nn.initializers.ones,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """Each channel of each row normalised over space: a group norm with a group for each channel.
+    """Normalize each channel of each row over space: a group norm with one group for each channel.
+
+    y = scale (x - mean) / sqrt(variance + epsilon) + b
 
     Args:
       epsilon: added to the variance.
-      scale, bias: whether there are a scale and a b [channels]; x is [batch, ..., channels].
-      scale_init, b_init: initialisers of `jax.nn`, by default ones and zeros.
+      scale: whether to multiply by a learned scale [channels].
+      bias: whether to add a learned b [channels].
+      scale_init: initializer of the scale; ones by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [batch, ..., channels] to y of the same shape and dtype.
 
     Raises:
-      ValueError: for fewer than two positions; for params of another number of channels.
+      TypeError: if x is not floating point.
+      ValueError: if there are fewer than two positions, or if the params have another number of
+        channels.
 
     (Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.instance_norm(), jax.numpy.array([[[1.0, 5.0], [3.0, 5.0]]])
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.instance_norm(), jnp.array([[[1.0, 5.0], [3.0, 5.0]]])
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> net(params, x).round(3).tolist()
     [[[-1.0, 0.0], [1.0, 0.0]]]
     """
-    return _grouped("instance_norm", None, epsilon, scale, bias, scale_init, b_init)
-
-
-def _grouped(title, groups, epsilon, scale, bias, scale_init, b_init) -> Layer:
-    epsilon = _positive(epsilon, title)
-
-    def normalise(x):
-        if x.ndim < 2:
-            raise ValueError(f"{title} takes [batch, ..., channels], got {core.describe(x)}.")
-        channels, space = x.shape[-1], math.prod(x.shape[1:-1])
-        if channels % (groups or channels):
-            raise ValueError(
-                f"{title}: {groups} groups do not divide the channels of {core.describe(x)}: take "
-                "a divisor of them."
-            )
-        each = channels // (groups or channels)
-        _several(space * each, x, title, "give it more positions, or more channels a group")
-
-        def average(x):
-            # Over space first: the last axis stays whole, which is faster than a split one.
-            mean = x.mean(1, keepdims=True)
-            if each == 1:
-                return mean
-            grouped = mean.reshape(x.shape[0], 1, channels // each, each).mean(-1)
-            return jnp.repeat(grouped, each, axis=-1)
-
-        flat = x.reshape(x.shape[0], space, channels)
-        return _standardize(average, epsilon, flat).reshape(x.shape)
-
-    return _norm(title, normalise, 1, scale, bias, scale_init, b_init)
-
-
-def _standardize(average: Callable, epsilon: float, x: jax.Array) -> jax.Array:
-    """x brought to mean 0 and variance 1, for an `average` that broadcasts against x.
-
-    XLA fuses it: a derivative by hand, or a variance in one pass, made a step slower on the CPU.
-    """
-    centred = x - average(x)
-    return centred * jax.lax.rsqrt(average(jnp.square(centred)) + epsilon)
-
-
-def _norm(title, normalise, axes, scale, bias, scale_init, b_init=None) -> Layer:
-    """A layer without state: what `normalise` makes of x, scaled and shifted."""
-    start, parts = _affine(title, axes, scale, bias, scale_init, b_init)
-
-    along_time = title in core.ALONG_TIME
-
-    def forward(x):
-        if along_time and type(x) is tuple:
-            raise ValueError(
-                f"{title} takes no mask, since padding would take part in its statistics: take "
-                "layer_norm or rms_norm, which look at each step by itself."
-            )
-        return normalise(_wide(x, title, axes))
-
-    def init(key, x):
-        jax.eval_shape(forward, x)  # so that a bad shape is refused here already
-        return start(key, x), ()
-
-    def whole(params, x):
-        y = forward(x)
-        return _scaled(y, *parts(params, y)).astype(x.dtype)
-
-    def apply(params, state, x, *, key=None, train=False):
-        # x alone is kept for the gradient: a scan over depth copies all that is kept.
-        return jax.checkpoint(whole, prevent_cse=False)(params, x), ()
-
-    return Layer(init, apply, title if along_time else "", title)
+    return grouped_norm("instance_norm", None, epsilon, scale, bias, scale_init, b_init)

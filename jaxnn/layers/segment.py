@@ -1,13 +1,10 @@
-"""Segments: rows that belong together, summed, averaged, or set against each other.
+"""Segments: rows grouped by an id, and their sum, mean, maximum and softmax.
 
-Row i belongs to the segment ids[i], in any order. Rows whose id is outside of [0, count) belong to
-none: they add to nothing, and no gradient comes back to them. A segment may be empty.
+Row i belongs to segment ids[i]; ids may be in any order. Rows with an id outside [0, count) are
+ignored and get zero gradient. A segment may be empty.
 
-Sums and counts are made in float32 at least: in half precision they would stop growing, counts in
-bfloat16 at 256.
-
-On a CPU `jax.ops.segment_sum` takes as long with sorted ids as with others. A sparse matrix product
-(BCSR) is a little faster, but its program cannot be exported; a dense one is far slower.
+Sums and counts are computed in float32 at least: in half precision they would stop growing, counts
+in bfloat16 at 256.
 """
 
 import functools
@@ -19,11 +16,14 @@ from jaxnn import core
 
 
 def take(x: jax.Array, ids: jax.Array) -> jax.Array:
-    """Rows of x by their number, zeros for a number that is none: y_i = x[ids_i].
+    """Rows of x by their index, y_i = x[ids_i], zeros for an index out of range.
 
     Args:
       x: [n, ...].
-      ids: integers [m]; y is [m, ...].
+      ids: integers [m].
+
+    Returns:
+      [m, ...], of x's dtype.
     """
     x, ids = jnp.asarray(x), jnp.asarray(ids)
     if x.shape[0] == 0:
@@ -32,16 +32,18 @@ def take(x: jax.Array, ids: jax.Array) -> jax.Array:
 
 
 def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
-    """The sum of each segment's rows: y_s = sum of x_i over ids_i = s, zeros where it is empty.
+    """The sum over the rows of each segment: y_s = sum of x_i over ids_i = s, zeros if empty.
 
     Args:
-      x: [n, ...].
+      x: numbers [n, ...].
       ids: integers [n], the segment of each row.
-      count: how many segments there are; y is [count, ...], in x's dtype, and of integers and
-        booleans in 32 bits at least.
+      count: number of segments.
+
+    Returns:
+      [count, ...] in x's dtype; for integers and booleans, 32 bits at least.
 
     Raises:
-      ValueError: for ids that are not one integer a row.
+      ValueError: if there is not one integer id for each row.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.segment_sum(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
@@ -55,10 +57,19 @@ def segment_sum(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
 
 
 def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
-    """The mean of each segment's rows, zeros where it is empty; arguments as in `segment_sum`.
+    """The mean over the rows of each segment: y_s = mean of x_i over ids_i = s, zeros if empty.
+
+    Args:
+      x: floats [n, ...].
+      ids: integers [n], the segment of each row.
+      count: number of segments.
+
+    Returns:
+      [count, ...] in x's dtype.
 
     Raises:
-      ValueError: as `segment_sum` does.
+      TypeError: if x is not floating point.
+      ValueError: if there is not one integer id for each row.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.segment_mean(jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
@@ -71,13 +82,22 @@ def segment_mean(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
 
 
 def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
-    """The largest of each segment's rows, feature by feature, zeros where it is empty.
+    """The maximum over the rows of each segment: y_s = max of x_i over ids_i = s, zeros if it is
+    empty.
 
-    Rows that share the maximum share its gradient, and so do those that differ from it by rounding,
-    4 eps of the segment's largest finite magnitude. Arguments as in `segment_sum`.
+    Rows that attain the maximum share its gradient, and so do rows within rounding of it, 4 eps of
+    the segment's largest finite magnitude.
+
+    Args:
+      x: floats [n, ...].
+      ids: integers [n], the segment of each row.
+      count: number of segments.
+
+    Returns:
+      [count, ...] in x's dtype.
 
     Raises:
-      ValueError: as `segment_sum` does.
+      ValueError: if there is not one integer id for each row.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.segment_max(jnp.array([1.0, -2.0, 4.0]), jnp.array([0, 2, 0]), 3).tolist()
@@ -87,12 +107,23 @@ def segment_max(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
 
 
 def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
-    """The softmax over each segment's rows: y_i = exp(x_i) / sum of exp(x_j) over ids_j = ids_i.
+    """The softmax over the rows of each segment.
 
-    Rows of no segment get zero. Arguments as in `segment_sum`; y has the shape of x.
+    y_i = exp(x_i) / sum of exp(x_j) over ids_j = ids_i
+
+    Rows of no segment get zero.
+
+    Args:
+      x: floats [n, ...].
+      ids: integers [n], the segment of each row.
+      count: number of segments.
+
+    Returns:
+      [n, ...], of the shape and dtype of x.
 
     Raises:
-      ValueError: as `segment_sum` does.
+      TypeError: if x is not floating point.
+      ValueError: if there is not one integer id for each row.
 
     >>> import jax.numpy as jnp, jaxnn as nn
     >>> nn.segment_softmax(jnp.array([0.0, 9.0, 0.0]), jnp.array([0, 2, 0]), 3).tolist()
@@ -128,7 +159,7 @@ def _largest_jvp(count, primals, tangents):
 
 
 def _top(x, ids, count: int):
-    """The largest of each segment's rows as a constant, zeros where it is empty."""
+    """The maximum of each segment as a constant, zeros if it is empty."""
     top = jax.lax.stop_gradient(jax.ops.segment_max(jax.lax.stop_gradient(x), ids, count))
     rows = jax.ops.segment_sum(jnp.ones(jnp.shape(ids), jnp.int32), ids, count)
     return jnp.where(_over(rows > 0, x), top, jnp.zeros((), top.dtype))
@@ -139,7 +170,7 @@ def _wide(x):
 
 
 def _over(rows, x):
-    """One value a row, against the other axes of x."""
+    """One value per row, with axes that broadcast against x."""
     return rows.reshape(-1, *(1,) * (x.ndim - 1))
 
 

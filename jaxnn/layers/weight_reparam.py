@@ -1,7 +1,8 @@
 """Weights computed from other params before a layer uses them, around any layer or cell.
 
-Both wrappers find weights by path in the params of what they wrap: "w", "0/w", "body/0/w". Under
-`repeat` and `ensemble` weights are stacked: wrap what is repeated, `repeat(weight_norm(layer), n)`.
+Both wrappers find weights by path in the params of the wrapped layer: "w", "0/w", "body/0/w". Under
+`repeat` and `ensemble` weights are stacked: wrap the repeated layer, `repeat(weight_norm(layer),
+n)`.
 """
 
 from collections.abc import Callable
@@ -26,29 +27,32 @@ def named_w(path: str) -> bool:
 
 @factory
 def spectral_norm(layer: Any, *, steps: int = 1, where: Callable[[str], bool] = named_w) -> Net:
-    """The layer with every weight divided by its largest singular value: w / sigma.
+    """Divide every weight of a layer by its largest singular value: w / sigma.
 
     sigma = v . w u, with the singular vectors u [outputs] and v [inputs] of w [inputs, outputs]
-    found by power iteration: in training `steps` further steps, u <- v w / |v w| and then
-    v <- w u / |w u|, from those in state; in evaluation the state's are used as they are. No
-    gradient passes through u and v. Weights that are all zero stay so.
+    found by power iteration. In training, `steps` iterations u <- v w / |v w|, v <- w u / |w u|
+    continue from the vectors in the state; evaluation uses those vectors as they are. No gradient
+    passes through u and v. Weights that are all zero stay so.
 
     Args:
       layer: a layer or cell. Its params stay as they are, its state becomes {"vectors", "layer"}.
-      steps: of the power iteration in each call in training; init takes 15.
-      where: which params by path, such as "0/w"; by default those named w. All axes of a weight
-        but the last are inputs, as in `dense` and `conv`.
+      steps: number of power iterations in each call in training; init takes 15.
+      where: whether to choose a param, given its path, such as "0/w"; by default those named "w".
+        All axes of a weight but the last are inputs, as in `dense` and `conv`.
+
+    Returns:
+      A layer or cell like `layer`.
 
     Raises:
-      ValueError: where no param is chosen, or one of fewer than two axes.
+      ValueError: if no param is chosen, or if one of them has fewer than two axes.
 
     (Miyato et al., Spectral normalization for generative adversarial networks, 2018.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.spectral_norm(nn.dense(2, bias=False), steps=20), jax.numpy.eye(2)
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.spectral_norm(nn.dense(2, bias=False), steps=20), jnp.eye(2)
     >>> params, state = net.init(jax.random.key(0), x)
     >>> y, state = net.apply(params, state, x, train=True)
-    >>> round(float(jax.numpy.linalg.svd(y)[1][0]), 3)
+    >>> round(float(jnp.linalg.norm(y, 2)), 3)
     1.0
     """
     child, steps = core.lift(layer), core.check_int(steps, "spectral_norm: steps")
@@ -86,24 +90,29 @@ def spectral_norm(layer: Any, *, steps: int = 1, where: Callable[[str], bool] = 
 
 @factory
 def weight_norm(layer: Any, *, where: Callable[[str], bool] = named_w) -> Net:
-    """The layer with length and direction of its weights learned apart: w = g v / |v|.
+    """Learn length and direction of a layer's weights separately: w = g v / |v|.
 
-    Each output has a length in g [outputs], at first that of v, so that the layer is as it was.
+    Each output has a length in g [outputs], initially that of v, so that the layer's output is as
+    before.
 
     Args:
-      layer: a layer or cell. Each chosen param w of its becomes {"g", "v"}.
-      where: which params by path, such as "0/w"; by default those named w. All axes of a weight
-        but the last are inputs, as in `dense` and `conv`. Weights that start at zero stay so.
+      layer: a layer or cell. Each chosen param w becomes {"g", "v"}.
+      where: whether to choose a param, given its path, such as "0/w"; by default those named "w".
+        All axes of a weight but the last are inputs, as in `dense` and `conv`. Weights that start
+        at zero stay so.
+
+    Returns:
+      A layer or cell like `layer`.
 
     Raises:
-      ValueError: where no param is chosen, or one of fewer than two axes.
+      ValueError: if no param is chosen, or if one of them has fewer than two axes.
 
     (Salimans and Kingma, Weight normalization, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.weight_norm(nn.dense(2)), jax.numpy.ones((4, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.weight_norm(nn.dense(2)), jnp.ones((4, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
-    >>> jax.tree.map(jax.numpy.shape, params)
+    >>> jax.tree.map(jnp.shape, params)
     {'b': (2,), 'w': {'g': (2,), 'v': (3, 2)}}
     """
     child = core.lift(layer)
@@ -176,7 +185,7 @@ def _divided(w: jax.Array, vectors: dict) -> jax.Array:
 
 
 def _lengths(v: jax.Array) -> jax.Array:
-    """The norms of v over all axes but the last, [outputs]; never quite 0."""
+    """The norms of v over all axes but the last, [outputs], bounded away from 0."""
     return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(v), range(v.ndim - 1)), TINY**2))
 
 
@@ -216,7 +225,7 @@ def _chosen(params: Tree, where: Callable, title: str, is_leaf: Callable | None 
 
 
 def _with(params: Tree, where: Callable, values: list, is_leaf: Callable | None = None) -> Tree:
-    """The params with these values in place of the chosen ones."""
+    """The params with the chosen ones replaced by the given values."""
     left = iter(values)
 
     def one(path, leaf):

@@ -1,4 +1,4 @@
-"""Attention: each step gathers from others what its query finds (Vaswani et al., 2017)."""
+"""Multi-head attention over sequences (Vaswani et al., 2017)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,53 +34,60 @@ def attention(
     b_init: Callable = jax.nn.initializers.zeros,
     out_init: Callable | None = None,
 ) -> Net:
-    """Attention of a sequence to itself: y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) w + b.
+    """Self-attention: y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) w + b.
 
     q, k and v are one product of x [batch, time, features] with the weight "qkv", whose columns are
     the queries of all heads, then their keys, then their values, each d = width / heads wide.
 
-    With padding x is a pair (x, mask), with a bool mask [batch, time] of the steps that are there,
-    and so is y, which is zero where they are not. Positions count the steps that are there alone,
-    wherever the padding stands: a padded row gives what it would without. A mask
-    [batch, time, time] hides keys from each query instead; one that sees none finds zeros, and its
-    y is the bias of "out".
+    With padding, the input is a pair (x, mask) with a bool mask [batch, time] that is true at valid
+    steps; the output is such a pair too, and y is zero at padding. Positions count valid steps
+    only, wherever the padding is, so a padded row gives the same outputs as the row without
+    padding. A mask [batch, time, time] hides keys from each query instead; a query that sees no key
+    attends to zeros, so its y is the bias of "out".
 
-    With a capacity it is a `Cell` of the same params, whose carry is a cache of keys and values. A
-    chunk of any length may enter it, and padding does not. What exceeds the capacity overflows it:
-    y is NaN there, since how full a cache is shows only when it runs. With a window, a capacity of
-    as many steps is enough for a sequence of any length.
+    With a capacity it is a `Cell` with the same params, whose carry is a cache of keys and values.
+    Chunks may have any length, and padding is not stored. Steps beyond the capacity have y = NaN,
+    since how full a cache is is only known at run time. With a window, a capacity of the window's
+    length suffices for sequences of any length.
 
     Args:
-      heads: of queries.
-      kv_heads: of keys and values, each for heads / kv_heads heads: fewer is grouped attention, 1
-        multi-query attention. By default as many as heads.
-      width: of all heads together, by default the features of x; y has the features of x.
-      causal: whether a step sees only itself and those before.
-      window: how many steps are seen: itself and window - 1 before, and as many after unless
-        causal. By default all.
-      capacity: how many steps the cache holds.
-      rotary: a function that turns queries and keys by their positions, such as `rotary()`.
-      alibi: whether each step of distance takes `alibi_slopes` off the logits.
-      qk_norm: whether queries and keys pass an `rms_norm` [d] each, before they are turned.
-      dropout: the fraction of the weights dropped in training, in [0, 1).
-      bias: whether "qkv" and "out" have one.
-      implementation: "xla", or "cudnn": NVIDIA's kernel on a GPU, for half precision, which drops
-        nothing and cannot be exported. Other dtypes and other devices are computed by XLA.
-      w_init, b_init, out_init: initialisers as in `dense`; out_init is w_init by default.
+      heads: number of query heads.
+      kv_heads: number of heads of keys and values, each shared by heads / kv_heads heads: fewer
+        than heads is grouped-query attention, 1 is multi-query attention. By default as many as
+        heads.
+      width: features of all heads together; by default the features of x. y has the features of x.
+      causal: whether a step sees only itself and earlier steps.
+      window: number of steps that a step sees: itself and window - 1 before it, and as many after
+        it unless causal. By default all.
+      capacity: number of steps that the cache holds; None for a layer without a cache.
+      rotary: a function that rotates queries and keys by their positions, such as `rotary()`.
+      alibi: whether to subtract `alibi_slopes` times the distance from the logits.
+      qk_norm: whether queries and keys each pass through an `rms_norm` [d], before the rotation.
+      dropout: the fraction of attention weights dropped in training, in [0, 1).
+      bias: whether the projections have biases.
+      implementation: "xla", or "cudnn", NVIDIA's kernel on a GPU for half precision, which supports
+        no dropout and cannot be exported. Other dtypes and devices are computed by XLA.
+      w_init: initializer of the weights, as in `dense`.
+      b_init: initializer of the biases, as in `dense`.
+      out_init: initializer of the weight of "out"; w_init by default.
+
+    Returns:
+      A layer from x [batch, time, features] to y of the same shape and dtype; a cell if there is a
+      capacity.
 
     Raises:
-      ValueError: when built, for heads that fit no kv_heads or a capacity without causal; at init,
-        for heads that do not divide the width, a mask of another shape, or a chunk longer than the
-        capacity; for params or a carry of another net.
-      TypeError: for a mask that is not bool.
-      RuntimeError: for "cudnn" where there is none.
+      ValueError: when built, if kv_heads does not divide heads or if there is a capacity without
+        causal; at init, if the heads do not divide the width, if the mask has another shape or if a
+        chunk is longer than the capacity; if the params or the carry belong to another net.
+      TypeError: if the mask is not bool or x is not floating point.
+      RuntimeError: if "cudnn" is not available.
 
     (Grouped: Ainslie et al., GQA, 2023; multi-query: Shazeer, Fast transformer decoding, 2019;
-    query-key norm: Henry et al., 2020, Dehghani et al., Scaling vision transformers, 2023;
-    window: Beltagy et al., Longformer, 2020.)
+    query-key norm: Henry et al., 2020, Dehghani et al., Scaling vision transformers, 2023; window:
+    Beltagy et al., Longformer, 2020.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.attention(4, kv_heads=2, causal=True), jax.numpy.ones((2, 5, 8))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.attention(4, kv_heads=2, causal=True), jnp.ones((2, 5, 8))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> net(params, x).shape, params["qkv"]["w"].shape
     ((2, 5, 8), (8, 16))
@@ -159,26 +166,44 @@ def cross_attention(
     b_init: Callable = jax.nn.initializers.zeros,
     out_init: Callable | None = None,
 ) -> Layer:
-    """Attention of a sequence to another: the queries of `attention` from one, keys from the other.
+    """Attention of one sequence to another: queries of the first, keys and values of the second.
 
-    x is (queries [batch, time, features], memory [batch, keys, others]), or (queries, memory, mask)
-    with a bool mask [batch, keys] or [batch, time, keys] of the keys that may be seen. y is
-    [batch, time, features]. The columns of the weight "kv" are all keys, then all values. A
-    query that sees no key finds zeros.
+    y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) w + b, with the weight "q" for queries and "kv"
+    for the memory; the columns of "kv" are all keys, then all values. A query that sees no key
+    attends to zeros.
 
     Args:
-      heads, kv_heads, width, qk_norm, dropout, bias, implementation, w_init, b_init, out_init:
-        those of `attention`.
+      heads: number of query heads.
+      kv_heads: number of heads of keys and values, each shared by heads / kv_heads heads: fewer
+        than heads is grouped-query attention, 1 is multi-query attention. By default as many as
+        heads.
+      width: features of all heads together; by default those of the queries.
+      qk_norm: whether queries and keys each pass through an `rms_norm` [d].
+      dropout: the fraction of attention weights dropped in training, in [0, 1).
+      bias: whether the projections have biases.
+      implementation: "xla", or "cudnn", NVIDIA's kernel on a GPU for half precision, which supports
+        no dropout and cannot be exported. Other dtypes and devices are computed by XLA.
+      w_init: initializer of the weights, as in `dense`.
+      b_init: initializer of the biases, as in `dense`.
+      out_init: initializer of the weight of "out"; w_init by default.
+
+    Returns:
+      A layer from (queries [batch, time, features], memory [batch, keys, others]), or (queries,
+      memory, mask) with a bool mask [batch, keys] or [batch, time, keys] that is true where a key
+      may be seen, to y [batch, time, features] of the queries' dtype.
 
     Raises:
-      ValueError, TypeError, RuntimeError: as `attention` does.
+      ValueError: if kv_heads does not divide heads or the heads do not divide the width, if
+        queries, memory and mask do not fit, or if the params belong to another net.
+      TypeError: if the mask is not bool or the queries are not floating point.
+      RuntimeError: if "cudnn" is not available.
 
     (Vaswani et al., Attention is all you need, 2017.)
 
-    >>> import jax, jaxnn as nn
-    >>> x = jax.numpy.ones((2, 5, 8)), jax.numpy.ones((2, 7, 16))
-    >>> params, _ = nn.cross_attention(4).init(jax.random.key(0), x)
-    >>> nn.cross_attention(4)(params, x).shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.cross_attention(4), (jnp.ones((2, 5, 8)), jnp.ones((2, 7, 16)))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).shape
     (2, 5, 8)
     """
     plan = projections.head_spec(

@@ -1,10 +1,11 @@
-"""Scaled dot-product attention, in the form that each platform likes.
+"""Scaled dot-product attention, in the fastest form for each platform.
 
 y = softmax(q k^T / sqrt(width) + bias) v for each head. On GPU and TPU it is
-`jax.nn.dot_product_attention`. On the CPU heads move in front of time, and long sequences go head
-by head, with the weights computed anew in the backward pass: memory then grows with one head's
-time^2, not with that of all, and what is at hand fits the cache. Attention that looks back goes in
-up to four blocks of queries, each over the keys up to its end, which spares nearly half the work.
+`jax.nn.dot_product_attention`. On the CPU the head axis moves before time, and long sequences are
+computed one head at a time, with the weights recomputed in the backward pass: memory then grows
+with time^2 of one head rather than of all, and the working set fits in the cache. Causal attention
+is split into up to four blocks of queries, each over the keys up to its end, which saves nearly
+half of the work.
 """
 
 from collections.abc import Callable
@@ -24,15 +25,16 @@ BLOCK = 256  # queries in the smallest block
 
 
 def attend(q, k, v, sight, rule=MaskConfig(), *, aligned=False, key=None) -> jax.Array:  # noqa: B008
-    """The values [batch, time, heads, width] that the queries find; zeros where they see no key.
+    """The output [batch, time, heads, width]; zeros where a query sees no key.
 
     Args:
       q: queries [batch, time, heads, width].
-      k, v: keys and values [batch, keys, key heads, width]; each serves heads / key heads
-        neighbouring heads.
-      sight, rule: what may be seen.
-      aligned: whether query i and key i are of the same position, for every i.
-      key: where given, weights are dropped.
+      k: keys [batch, keys, key heads, width]; each head serves heads / key heads neighbors.
+      v: values of the same shape.
+      sight: positions of queries and keys, and which keys are hidden.
+      rule: the settings of the layer.
+      aligned: whether query i and key i have the same position, for every i.
+      key: a random key for dropout; None for no dropout.
     """
     if 0 in (*q.shape, *k.shape):
         return jnp.zeros(q.shape, q.dtype)
@@ -90,7 +92,7 @@ def _library(q, k, v, sight, *, rule, aligned, fused=False):
 
 
 def check_implementation(name: str, title: str) -> str:
-    """The name of an implementation that is there; raises where it is unknown or is not."""
+    """The name of an available implementation; raises if it is unknown or unavailable."""
     if name not in ("xla", "cudnn"):
         raise ValueError(f'{title}: implementation is "xla" or "cudnn", got {name!r}.')
     if name == "cudnn":
@@ -111,7 +113,7 @@ def check_implementation(name: str, title: str) -> str:
 
 
 def by_head(q, k, v, sight, key, *, rule, aligned=False, one_by_one=False) -> jax.Array:
-    """The same as `attend`, for all heads at once, or one by one."""
+    """`attend`, for all heads at once or one at a time."""
     batch, time, heads, width = q.shape
     shared = k.shape[2]
     q = q.reshape(batch, time, shared, heads // shared, width).transpose(0, 2, 3, 1, 4)
@@ -145,7 +147,7 @@ def _one_by_one(function):
 
 
 def _spans(time: int, keys: int, looks_back: bool) -> list[tuple[slice, slice]]:
-    """Blocks of queries, and the keys that each may see."""
+    """Blocks of queries, each with the keys that it may see."""
     count = min(4, time // BLOCK) if looks_back else 1
     if count < 2:
         return [(slice(time), slice(keys))]
@@ -154,7 +156,7 @@ def _spans(time: int, keys: int, looks_back: bool) -> list[tuple[slice, slice]]:
 
 
 def _cut(sight: KeyPositions, at: slice, to: slice) -> KeyPositions:
-    """One row's sight, for the queries `at` and the keys `to`."""
+    """The positions of one row, restricted to the queries `at` and the keys `to`."""
     seen = sight.seen
     if seen is not None:
         seen = seen[to] if seen.ndim == 1 else seen[at, to]
@@ -172,7 +174,7 @@ def _divided(weigh: Callable) -> Callable:
 
 
 def _weigh(rule, q, k, v, sight, slopes, key):
-    """The weighed values of one head, and what each query's are to be multiplied by.
+    """The unnormalized values of one head, and the factor that normalizes those of each query.
 
     Queries are [groups, time, width], keys and values [keys, width].
     """

@@ -1,9 +1,9 @@
-"""The memory of attention along a sequence: the keys and values of the steps gone by.
+"""The key-value cache: keys and values of earlier steps, as the carry of an attention cell.
 
-A cache is a dict of keys and values [batch, heads, capacity, width], in the order in which the
-products of attention read them, and of the length int32 [batch]: how many steps have entered each
-row. Padding never enters, so that a padded row remembers what it would without. Step p stands in
-slot p, and where a window hides old steps anyway, in slot p modulo capacity: a ring.
+A cache is a dict of "keys" and "values" [batch, heads, capacity, width], in the order in which the
+products of attention read them, and of "length", int32 [batch]: how many steps each row has stored.
+Padding is never stored, so a padded row remembers the same as without padding. Step p is in slot p;
+if a window hides old steps anyway, the cache is a ring and step p is in slot p modulo capacity.
 """
 
 from typing import Any, NamedTuple
@@ -16,14 +16,14 @@ from jaxnn.layers.attention.masks import KeyPositions
 
 
 class CacheSpec(NamedTuple):
-    """How many steps a cache holds, and how many a query sees, itself among them."""
+    """The number of steps a cache holds, and how many a query sees, including itself."""
 
     capacity: int
     window: int | None = None
 
     @property
     def ring(self) -> bool:
-        """Whether the oldest steps may be forgotten, since no query sees them."""
+        """Whether the oldest steps may be overwritten, since no query sees them."""
         return self.window is not None and self.window <= self.capacity
 
 
@@ -34,7 +34,7 @@ def empty_cache(room: CacheSpec, k: Any) -> dict[str, jax.Array]:
 
 
 def check_chunk(room: CacheSpec, k: Any) -> None:
-    """Raises ValueError where the keys of a chunk can never fit."""
+    """Raises ValueError if the keys of a chunk can never fit."""
     if k.shape[1] > room.capacity and not room.ring:
         raise ValueError(
             f"attention: a chunk of {k.shape[1]} steps overflows a cache of {room.capacity}: take "
@@ -43,22 +43,23 @@ def check_chunk(room: CacheSpec, k: Any) -> None:
 
 
 def overflowed(room: CacheSpec, positions: jax.Array) -> jax.Array:
-    """Which steps found no place, and with them what they should have seen."""
+    """Which steps are beyond the cache's capacity, so that their outputs are invalid."""
     return (positions >= room.capacity) & (not room.ring)
 
 
 def update(room: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
-    """(cache, keys, values, sight) once a chunk has entered.
+    """(cache, keys, values, positions) after a chunk has been stored.
 
     Args:
-      room: of the cache.
-      cache: the one before.
-      k, v: keys and values of the chunk [batch, time, heads, width].
+      room: the sizes of the cache.
+      cache: the cache before the chunk.
+      k: keys of the chunk [batch, time, heads, width].
+      v: values of the chunk, of the same shape.
       positions: of the chunk's steps, int32 [batch, time], from the cache's length on.
-      valid: bool [batch, time], false for padding; None where there is none.
+      valid: bool [batch, time], false at padding; None if there is none.
 
     Raises:
-      ValueError: for a cache of another net or batch, and for a chunk longer than it.
+      ValueError: if the cache belongs to another net or batch, or if the chunk is longer than it.
     """
     check_chunk(room, k)
     fresh = jax.eval_shape(lambda: empty_cache(room, k))
@@ -96,12 +97,12 @@ def update(room: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
 
 
 def _leaves_room(steps: Any, room: CacheSpec) -> bool:
-    """Whether a chunk overwrites nothing that its steps see; not known of a symbolic length."""
+    """Whether a chunk overwrites nothing that its steps see; False if its length is symbolic."""
     return isinstance(steps, int) and steps + (room.window or 1) - 1 <= room.capacity
 
 
 def _held(room: CacheSpec, length: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The position of the step in each slot [batch, capacity], and whether there is one."""
+    """The position of the step in each slot [batch, capacity], and whether the slot is filled."""
     slots = jnp.arange(room.capacity, dtype=jnp.int32)[None]
     newest = length[:, None] - 1
     ahead = (newest - slots) % room.capacity if room.ring else newest - slots

@@ -1,4 +1,4 @@
-"""What attention may see: the masks that ride in its input, and the rules of the layer."""
+"""Attention masks: from the input's padding, and from the causal, window and ALiBi settings."""
 
 from functools import reduce
 from typing import Any, NamedTuple
@@ -13,10 +13,11 @@ from jaxnn.sequences.masks import zero_masked
 
 
 class KeyPositions(NamedTuple):
-    """Where queries and keys stand, and which keys are hidden.
+    """Positions of queries and keys, and which keys are hidden.
 
     queries, keys: positions in the sequence, int32 [batch or 1, time] and [batch or 1, keys].
-    seen: bool [batch, keys] or [batch, time, keys]; None where no key is hidden.
+
+    seen: bool [batch, keys] or [batch, time, keys]; None if no key is hidden.
     """
 
     queries: Any
@@ -25,7 +26,7 @@ class KeyPositions(NamedTuple):
 
 
 class MaskConfig(NamedTuple):
-    """What is fixed when the layer is built; `drop` drops weights."""
+    """The settings of an attention layer that are fixed when it is built; `drop` is its dropout."""
 
     causal: bool = False
     window: int | None = None
@@ -35,12 +36,12 @@ class MaskConfig(NamedTuple):
 
 
 def relative_position(sight: KeyPositions) -> jax.Array:
-    """How many steps each key stands ahead of each query, int32 [..., time, keys]."""
+    """How many steps each key is ahead of each query, int32 [..., time, keys]."""
     return sight.keys[..., None, :] - sight.queries[..., :, None]
 
 
 def attention_mask(sight: KeyPositions, rule: MaskConfig) -> jax.Array | None:
-    """Which keys each query sees, bool [..., time, keys]; None for all."""
+    """Which keys each query sees, bool [..., time, keys]; None if all."""
     steps = relative_position(sight)
     limits = [steps <= 0] if rule.causal else []
     if rule.window is not None:
@@ -51,7 +52,7 @@ def attention_mask(sight: KeyPositions, rule: MaskConfig) -> jax.Array | None:
 
 
 def positions(x: Any, mask: Any) -> jax.Array:
-    """The place of each step in its sequence, int32 [batch or 1, time]; padding does not count."""
+    """The position of each step in its sequence, int32 [batch or 1, time], not counting padding."""
     if padded(mask):
         return jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1
     return jnp.arange(x.shape[1], dtype=jnp.int32)[None]
@@ -61,31 +62,31 @@ def positions(x: Any, mask: Any) -> jax.Array:
 
 
 def check_sequence(x: Any, title: str, each_query: bool = True) -> tuple:
-    """(x, mask) of x or (x, mask); raises where they are no sequence and no mask of it.
+    """(x, mask) from x or (x, mask); raises if they are not a sequence and its mask.
 
-    each_query: whether the mask may differ from query to query.
+    each_query: whether the mask may differ between queries.
     """
     x, mask = x if type(x) is tuple and len(x) == 2 else (x, None)
     return _timed(x, title), _mask(mask, x, x.shape[1], title, each_query)
 
 
 def padded(mask: Any) -> bool:
-    """Whether a mask says which steps are there, not what each query sees."""
+    """Whether a mask marks valid steps [batch, time], rather than the keys that each query sees."""
     return mask is not None and mask.ndim == 2
 
 
 def there(x: jax.Array, mask: Any) -> jax.Array:
-    """x with zeros where no step is, so that no NaN spreads from there."""
+    """x with zeros at padding, so that no NaN spreads from there."""
     return zero_masked(x, mask) if padded(mask) else x
 
 
 def paired(y: jax.Array, mask: Any) -> Any:
-    """What goes out where (x, mask) came in: a pair too, and zeros where no step is."""
+    """The output for (x, mask): (y, mask), with zeros at padding; y if there is no mask."""
     return y if mask is None else (there(y, mask), mask)
 
 
 def pair(x: Any, title: str) -> tuple:
-    """(queries, memory, mask) of (queries, memory) or of all three."""
+    """(queries, memory, mask) from two or three of them; raises if they do not fit."""
     if not isinstance(x, tuple | list) or len(x) not in (2, 3):
         raise ValueError(
             f"{title} takes (queries, memory) or (queries, memory, mask), got {core.describe(x)}."

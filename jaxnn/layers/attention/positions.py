@@ -1,4 +1,4 @@
-"""Positions that attention knows without learning them: rotations and slopes."""
+"""Positions that are not learned: rotations of queries and keys, and slopes of a linear bias."""
 
 from collections.abc import Callable
 
@@ -12,30 +12,32 @@ from jaxnn import core
 def rotary(
     theta: float = 10_000.0, *, width: int | None = None, interleaved: bool = False
 ) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """Queries and keys turned by their position, so that their product knows the distance alone.
+    """Rotary position embedding: rotates queries and keys so that their product depends on distance
+    only.
 
-    The pair i of features (a, b) at position p becomes (a cos t - b sin t, b cos t + a sin t), with
-    t = p theta^(-2 i / width). Angles are computed in float32 at least.
+    The i-th pair of features (a, b) at position p becomes (a cos t - b sin t, b cos t + a sin t),
+    with t = p theta^(-2 i / width). Angles are computed in float32 at least.
 
     Args:
-      theta: the base; 2 pi theta is about the longest wavelength, in steps.
-      width: how many of the first features of a head are turned, all by default.
-      interleaved: pairs are neighbours, (0, 1), (2, 3), as in the paper and in GPT-J; by default
-        they lie half the width apart, as in GPT-NeoX and Llama. Weights of one do not fit the
-        other.
+      theta: the base; the longest wavelength is about 2 pi theta steps.
+      width: how many of the first features of a head are rotated; all by default.
+      interleaved: whether pairs are neighboring features, (0, 1), (2, 3), as in the paper and in
+        GPT-J; by default they are half the width apart, as in GPT-NeoX and Llama. Weights trained
+        with one do not work with the other.
 
     Returns:
-      A function of heads [batch, time, heads, features] and positions, integers
-      [batch or 1, time], for `attention(..., rotary=...)`.
+      A function of heads [batch, time, heads, features] and positions, integers [batch or 1, time],
+      for `attention(..., rotary=...)`; it keeps shape and dtype of the heads.
 
     Raises:
-      ValueError: for a theta that is not above 1; for an odd width, or one beyond the features.
+      ValueError: if theta is not above 1; if the width is odd or larger than the features of a
+        head.
 
     (Su et al., RoFormer, 2021.)
 
     >>> import jax.numpy as jnp, jaxnn as nn
-    >>> x, half = jnp.array([1.0, 0.0]).reshape(1, 1, 1, 2), jnp.array([[jnp.pi / 2]])
-    >>> nn.rotary()(x, half).round(3).ravel().tolist()
+    >>> x, quarter_turn = jnp.array([1.0, 0.0]).reshape(1, 1, 1, 2), jnp.array([[jnp.pi / 2]])
+    >>> nn.rotary()(x, quarter_turn).round(3).ravel().tolist()
     [-0.0, 1.0]
     """
     if not theta > 1:
@@ -66,10 +68,19 @@ def rotary(
 
 
 def alibi_slopes(heads: int) -> np.ndarray:
-    """How much a step of distance takes off the logits of each head: 2^(-8 i / heads), i = 1 ...
+    """The slopes of ALiBi: head i subtracts 2^(-8 i / heads) times the distance from logits.
 
-    Where heads are no power of two, the slopes of the next lower one come first, then every other
-    slope of the next higher one, as in the authors' code.
+    If the number of heads is not a power of two, the slopes of the next lower power come first,
+    then every other slope of the next higher power, as in the authors' code.
+
+    Args:
+      heads: number of heads.
+
+    Returns:
+      float64 [heads].
+
+    Raises:
+      ValueError: if heads is less than 1.
 
     (Press, Smith and Lewis, Train short, test long, 2021.)
 

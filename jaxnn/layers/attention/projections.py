@@ -1,4 +1,4 @@
-"""The weights of attention: what makes queries, keys and values, and what joins the heads."""
+"""The weights of attention: projections to queries, keys and values, and to the output."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from jaxnn.layers.norm import rms_norm
 
 
 class HeadSpec(NamedTuple):
-    """What is fixed when the layer is built: `project` and `join` make dense layers of a width."""
+    """The sizes of the heads; `project` and `join` make dense layers of a given width."""
 
     title: str
     heads: int
@@ -25,7 +25,7 @@ class HeadSpec(NamedTuple):
 
 
 def head_spec(title, heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_init) -> HeadSpec:
-    """The plan, its arguments checked."""
+    """The sizes and layers of the heads, with their arguments checked."""
     heads = core.check_int(heads, f"{title}: heads")
     kv_heads = heads if kv_heads is None else core.check_int(kv_heads, f"{title}: kv_heads")
     if heads % kv_heads:
@@ -42,7 +42,7 @@ def head_spec(title, heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_
 
 
 def head_width(plan: HeadSpec, x: Any) -> int:
-    """The features of one head; raises ValueError where they do not come out even."""
+    """The features of one head; raises ValueError if the heads do not divide the width."""
     width = plan.width or x.shape[-1]
     if width % plan.heads:
         raise ValueError(
@@ -53,7 +53,7 @@ def head_width(plan: HeadSpec, x: Any) -> int:
 
 
 def init(plan: HeadSpec, key: Any, x: Any, **inputs: Any) -> dict:
-    """Params of the projections of `inputs`, by the names of what they make, and of the rest."""
+    """Params of the projections of `inputs`, keyed by their outputs, of "out" and of the norms."""
     width = head_width(plan, x)
     head = jax.ShapeDtypeStruct((1, 1, 1, width), x.dtype)
     examples = {
@@ -69,7 +69,7 @@ def init(plan: HeadSpec, key: Any, x: Any, **inputs: Any) -> dict:
 
 
 def caller(plan: HeadSpec, params: Any, x: Any, *names: str) -> Callable[[str, Any], jax.Array]:
-    """A function call(name, x) that runs the layer of that name."""
+    """A function call(name, x) that applies the layer of that name."""
     layers = _layers(plan, x, *names)
     core.unpack_params(params, x, plan.title, *layers)  # for its check alone
 
@@ -90,17 +90,17 @@ def _layers(plan: HeadSpec, x: Any, *names: str) -> dict[str, Layer]:
 
 
 def qk_normalize(plan: HeadSpec, call: Callable, q: jax.Array, k: jax.Array) -> tuple:
-    """Queries and keys, each divided by its root mean square if the plan says so."""
+    """Queries and keys, each divided by its root mean square if the layer has qk_norm."""
     return (call("q_norm", q), call("k_norm", k)) if plan.qk_norm else (q, k)
 
 
 def split(x: jax.Array, *counts: int) -> Sequence[jax.Array]:
-    """Features as heads [batch, time, count, width], for each count in turn."""
+    """Features as heads [batch, time, count, width], one array for each of the counts."""
     total = sum(counts)
     heads = x.reshape(*x.shape[:2], total, x.shape[-1] // total)
     return jax.lax.split(heads, counts, axis=2)
 
 
 def merge_heads(y: jax.Array) -> jax.Array:
-    """Heads [batch, time, heads, width] side by side as features."""
+    """Heads [batch, time, heads, width] concatenated into features."""
     return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])

@@ -25,41 +25,50 @@ def conv(
     w_init: Callable = jax.nn.initializers.lecun_normal(),
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """A window of weights slid over space, the same at every place.
+    """A convolution: a kernel that slides over space, with the same weights at every position.
 
     y[n, i, o] = b[o] + sum over k, c of x[n, i s + k d - p, c] w[k, c, o]
 
-    s is the stride, d the dilation, p the padding before the first place.
+    s is the stride, d the dilation, p the padding before the first position, and w is
+    [*kernel_size, channels / groups, width].
 
     Args:
-      width: channels of the output; x [batch, *space, channels] gives y [batch, *places, width].
-      kernel_size, stride, dilation: a whole number, or one for each spatial axis.
-      padding: how many zeros surround x.
-        "SAME": as many as give ceil(space / stride) places, as nearly alike on both sides as can
-          be. Where their number is odd, one more comes last, so that under stride 2 a kernel of 3
-          over an even space has (0, 1), where PyTorch's padding=1 has (1, 1).
-        "SYMMETRIC": dilation (kernel_size - 1) / 2 on both sides, as PyTorch's models have it.
-        "VALID": none. "CAUSAL": all before, so that no place sees a later one; for one axis.
-        A number: as many on both sides. Else a number or a (low, high) pair for each axis. What is
-        no zeros is padded beforehand: `serial(lambda x: jnp.pad(x, pads, "wrap"), conv(...))`.
-      groups: the channels and the width in this many groups, each seeing its own alone.
-      bias: whether there is a b [width] beside w [*kernel_size, channels / groups, width].
-      w_init, b_init: initialisers of `jax.nn`; by default LeCun normal, whose variance is
-        1 / (channels / groups * kernel_size) (LeCun et al., Efficient backprop, 1998), and zeros.
+      width: number of output channels.
+      kernel_size: size of the kernel, one integer, or one for each spatial axis.
+      stride: s, one integer, or one for each spatial axis.
+      padding: the zeros around x. "SAME" pads so that the output has ceil(size / stride) positions,
+        split evenly between both sides, with one more at the end if the number is odd; under stride
+        2, a kernel of 3 over an even size is padded by (0, 1), where PyTorch's padding=1 is (1, 1).
+        "SYMMETRIC" pads dilation (kernel_size - 1) / 2 on both sides, as PyTorch's models do.
+        "VALID" pads nothing. "CAUSAL", for one axis, pads only before, so that no output sees later
+        inputs. An integer pads both sides of every axis; a tuple has an integer or a (low, high)
+        pair for each axis. Other than zeros is padded beforehand: `serial(lambda x: jnp.pad(x,
+        pads, "wrap"), conv(...))`.
+      dilation: d, one integer, or one for each spatial axis.
+      groups: number of groups into which channels and width are split; each group of outputs sees
+        its own group of channels only.
+      bias: whether to add b [width].
+      w_init: initializer of w; by default LeCun normal, whose variance is 1 / (channels / groups *
+        kernel_size) (LeCun et al., Efficient backprop, 1998).
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *positions, width] of x's dtype.
 
     Raises:
-      TypeError: for an input that is no floats.
-      ValueError: for sizes, strides or dilations less than 1; SYMMETRIC padding of an even kernel;
-        CAUSAL padding over more than one axis; groups that do not divide channels and width; a
-        kernel larger than its padded input; params for other channels.
+      TypeError: if x is not floating point.
+      ValueError: if a size, stride or dilation is less than 1, if SYMMETRIC padding meets an even
+        kernel or CAUSAL padding more than one axis, if the groups do not divide channels and width,
+        if the kernel is larger than the padded input, or if the params are for other channels.
 
     (LeCun et al., Gradient-based learning applied to document recognition, 1998; dilation: Yu and
     Koltun, Multi-scale context aggregation by dilated convolutions, 2016; groups: Krizhevsky et
     al., ImageNet classification with deep convolutional neural networks, 2012.)
 
-    >>> import jax, jaxnn as nn
-    >>> params, _ = nn.conv(8, 3, stride=2).init(jax.random.key(0), jax.numpy.ones((4, 28, 28, 1)))
-    >>> params["w"].shape, nn.conv(8, 3, stride=2)(params, jax.numpy.ones((4, 28, 28, 1))).shape
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.conv(8, 3, stride=2), jnp.ones((4, 28, 28, 1))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> params["w"].shape, net(params, x).shape
     ((3, 3, 1, 8), (4, 14, 14, 8))
     """
     fit = window.sliding("conv", "kernel_size", kernel_size, stride, dilation, padding)
@@ -86,24 +95,36 @@ def depthwise_conv(
     w_init: Callable = jax.nn.initializers.lecun_normal(),
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """`conv` with a group for each channel: each is convolved with `multiplier` kernels of its own.
+    """A convolution with one group for each channel, which has `multiplier` kernels of its own.
 
     y[n, i, c m + j] = b[c m + j] + sum_k x[n, i s + k d - p, c] w[k, 0, c m + j]
 
+    w is [*kernel_size, 1, channels * m].
+
     Args:
-      multiplier: m, outputs a channel; x [batch, *space, channels] gives
-        y [batch, *places, channels * m], and w is [*kernel_size, 1, channels * m].
-      kernel_size, stride, padding, dilation, bias, w_init, b_init: as in `conv`.
+      kernel_size: size of the kernel, one integer, or one for each spatial axis.
+      multiplier: m, the number of outputs for each channel.
+      stride: s, one integer, or one for each spatial axis.
+      padding: p, as in `conv`.
+      dilation: d, one integer, or one for each spatial axis.
+      bias: whether to add b [channels * m].
+      w_init: initializer of w; LeCun normal by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *positions, channels * m] of x's dtype.
 
     Raises:
-      TypeError, ValueError: as `conv` does.
+      TypeError: if x is not floating point.
+      ValueError: in the cases of `conv`, or if multiplier is less than 1.
 
     (Chollet, Xception, 2017.)
 
-    >>> import jax, jaxnn as nn
-    >>> params, _ = nn.depthwise_conv(3).init(jax.random.key(0), jax.numpy.ones((4, 8, 8, 16)))
-    >>> params["w"].shape
-    (3, 3, 1, 16)
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.depthwise_conv(3), jnp.ones((4, 8, 8, 16))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> params["w"].shape, net(params, x).shape
+    ((3, 3, 1, 16), (4, 8, 8, 16))
     """
     title = "depthwise_conv"
     fit = window.sliding(title, "kernel_size", kernel_size, stride, dilation, padding)
@@ -132,43 +153,52 @@ def conv_transpose(
     w_init: Callable = jax.nn.initializers.lecun_normal(),
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Layer:
-    """The transpose of `conv`: each place writes a copy of the kernel, `stride` places apart.
+    """A transposed convolution: each position of x adds a copy of the kernel to y, `stride` apart.
 
     y[n, i s + k d - p, o] = b[o] + sum over i, k, c of x[n, i, c] w[k, c, o]
 
-    The places of an axis of the output, where span = dilation (kernel_size - 1) + 1:
+    w is [*kernel_size, channels / groups, width]. With span = dilation (kernel_size - 1) + 1, an
+    axis of the output has this size:
 
-    - padding as numbers, PyTorch's convention: (space - 1) stride - low - high + span +
+    - with padding as numbers, PyTorch's convention: (size - 1) stride - low - high + span +
       output_padding.
-    - "VALID", Keras's: space stride + max(span - stride, 0).
-    - "SAME", Keras's: space stride, cropped by max(span - stride, 0), half before, the rest after.
+    - with "VALID", Keras's convention: size stride + max(span - stride, 0).
+    - with "SAME", Keras's convention: size stride, by cropping max(span - stride, 0), half of it
+      before and the rest after.
 
-    With the same padding it turns the output shape of a `conv` into its input's, and is the
-    gradient of that conv with its channels and width exchanged. Flax does not turn the kernel
-    around: its w is this one flipped along space.
+    With the same padding it maps the output shape of a `conv` to that conv's input shape, and is
+    the gradient of that conv with channels and width exchanged. Flax does not flip the kernel: its
+    w is this one flipped along space.
 
     Args:
-      width: channels of the output; x [batch, *space, channels] gives y [batch, *places, width].
-      kernel_size, stride, dilation: a whole number, or one for each spatial axis.
-      padding: "SAME", "VALID", or a number or (low, high) pair for each axis of places that are
-        cropped from the output.
-      output_padding: places added at the end of each axis, less than stride or dilation; with
-        padding as numbers alone.
-      groups: the channels and the width in this many groups, each seeing its own alone.
-      bias: whether there is a b [width] beside w [*kernel_size, channels / groups, width].
-      w_init, b_init: initialisers of `jax.nn`; by default LeCun normal and zeros, as in `conv`.
+      width: number of output channels.
+      kernel_size: size of the kernel, one integer, or one for each spatial axis.
+      stride: s, one integer, or one for each spatial axis.
+      padding: "SAME", "VALID", or an integer or (low, high) pair for each axis, the number of
+        positions cropped from the output.
+      output_padding: number of positions added at the end of each axis, less than stride or
+        dilation; only with padding as numbers.
+      dilation: d, one integer, or one for each spatial axis.
+      groups: number of groups into which channels and width are split; each group of outputs sees
+        its own group of channels only.
+      bias: whether to add b [width].
+      w_init: initializer of w; LeCun normal by default.
+      b_init: initializer of b; zeros by default.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *positions, width] of x's dtype.
 
     Raises:
-      TypeError: for an input that is no floats.
-      ValueError: for sizes, strides or dilations less than 1; an output_padding that is too large;
-        groups that do not divide channels and width; an output without places; params for other
-        channels.
+      TypeError: if x is not floating point.
+      ValueError: if a size, stride or dilation is less than 1, if output_padding is too large, if
+        the groups do not divide channels and width, if the output would be empty, or if the params
+        are for other channels.
 
     (Zeiler et al., Deconvolutional networks, 2010; Dumoulin and Visin, A guide to convolution
     arithmetic for deep learning, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.conv_transpose(8, 4, stride=2), jax.numpy.ones((4, 7, 7, 16))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.conv_transpose(8, 4, stride=2), jnp.ones((4, 7, 7, 16))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> params["w"].shape, net(params, x).shape
     ((4, 4, 16, 8), (4, 14, 14, 8))
@@ -188,7 +218,7 @@ def conv_transpose(
 
 
 def _layer(title, shape, forward, bias, w_init, b_init) -> Layer:
-    """A layer of weights of shape(x), used as forward(x, w), and a bias."""
+    """A layer with weights of shape(x), applied by forward(x, w), and a bias."""
     names = ("w", "b") if bias else ("w",)
 
     def init(key, x):
@@ -225,7 +255,7 @@ def _grouped(title: str, width: Any, groups: Any) -> tuple[int, int]:
 
 
 def _divided(title: str, x: Any, groups: int) -> int:
-    """Channels of one group."""
+    """The channels of one group."""
     if x.shape[-1] % groups:
         raise ValueError(
             f"{title}: {groups} groups do not divide the {x.shape[-1]} channels of "
@@ -235,7 +265,7 @@ def _divided(title: str, x: Any, groups: int) -> int:
 
 
 def _spreading(kernel_size, stride, padding, output_padding, dilation) -> Callable:
-    """Checks the arguments of conv_transpose, and returns what fits them to an input."""
+    """Checks the arguments of conv_transpose, and returns a function that fits them to an input."""
     title = "conv_transpose"
     size = window.sizes(kernel_size, f"{title}: kernel_size")
     stride = window.sizes(stride, f"{title}: stride")

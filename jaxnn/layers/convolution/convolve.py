@@ -1,10 +1,9 @@
-"""Convolutions of arrays, each in the form that is fastest where it runs.
+"""Convolutions of arrays, each in the form that is fastest on the platform.
 
-XLA's own convolution serves every platform. On the CPU it is fast for dense ones over one or two
-axes, and slow by factors of 10 to 1000 for the others (groups, three axes, the weight gradient of
-a transposed one), which are therefore written there as sums of dense ones; and the gradients of
-dense ones are written with the order of axes that is fast inside loops too. The forms differ in
-rounding alone.
+XLA's own convolution serves every platform. On the CPU it is fast for dense convolutions over one
+or two axes, and slow for the others (groups, three axes, the weight gradient of a transposed one),
+which are therefore written there as sums of dense ones. The gradients of dense ones are written
+with the order of axes that is fast inside loops too. The forms differ in rounding only.
 """
 
 import math
@@ -31,6 +30,8 @@ def convolve(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Arr
       x: [batch, *space, channels].
       w: [*size, channels / groups, width], in x's dtype; group g of the channels feeds group g of
         the width.
+      at: the window.
+      groups: number of groups.
     """
     if _pointwise(at, groups):
         return _matmul(x, w, at)
@@ -44,9 +45,12 @@ def convolve_transpose(
     """y[n, i stride + k dilation - low, o] = sum_i,k,c x[n, i, c] w[k, c, o].
 
     Args:
-      x, w: as in `convolve`.
-      at: pads are cropped from y, which reaches from the first to the last place that x writes to.
-      extra: places added at the end of each axis.
+      x: [batch, *space, channels].
+      w: [*size, channels / groups, width], as in `convolve`.
+      at: the window; its pads are cropped from y, which reaches from the first to the last position
+        that x writes to.
+      groups: number of groups.
+      extra: number of positions added at the end of each axis.
     """
     if max(at.stride) == 1:
         return convolve(x, _around(w), at._replace(pads=_turned(at, extra)), groups)
@@ -70,7 +74,7 @@ def native(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Array
 def native_transpose(
     x: jax.Array, w: jax.Array, at: Window, groups: int, extra: tuple[int, ...]
 ) -> jax.Array:
-    """`convolve_transpose` as XLA's own operation: x with gaps, convolved with w turned around."""
+    """`convolve_transpose` as XLA's own operation: x with gaps and the flipped kernel."""
     ones = (1,) * len(at.size)
     return _general(x, _around(w), ones, _turned(at, extra), at.stride, at.dilation, groups)
 
@@ -88,10 +92,10 @@ def on_cpu(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Array
 def subpixel(
     x: jax.Array, w: jax.Array, at: Window, groups: int, extra: tuple[int, ...]
 ) -> jax.Array:
-    """`convolve_transpose` without dilation in the form that is fastest on the CPU.
+    """`convolve_transpose` without dilation, in the form that is fastest on the CPU.
 
-    Each place of x writes the cells of a kernel, of `stride` pixels each: one matmul, since the
-    weight gradient of a convolution that does the same takes 10 to 40 times as long.
+    Each position of x writes the cells of a kernel, of `stride` pixels each, by one matmul, since
+    the weight gradient of the equivalent convolution is slow on the CPU.
     """
     n, (*size, channels, width) = len(at.size), w.shape
     cells = tuple(-(-k // s) for k, s in zip(size, at.stride, strict=True))
@@ -113,7 +117,7 @@ def subpixel(
 
 
 def _filled(w: jax.Array, at: Window) -> tuple[jax.Array, Window]:
-    """The kernel with zeros where its dilation leaves gaps, and its window without dilation."""
+    """The kernel with zeros in the gaps of its dilation, and its window without dilation."""
     gaps = [(0, 0, d - 1) for d in at.dilation] + [(0, 0, 0)] * 2
     w = w if max(at.dilation) == 1 else lax.pad(w, jnp.zeros((), w.dtype), gaps)
     size, ones = w.shape[:-2], (1,) * len(at.size)
@@ -121,7 +125,7 @@ def _filled(w: jax.Array, at: Window) -> tuple[jax.Array, Window]:
 
 
 def _written(x, w):
-    """y[n, i + k, o] = sum_k,c x[n, i, c] w[k, c, o], which is as much larger than x as w is."""
+    """y[n, i + k, o] = sum_k,c x[n, i, c] w[k, c, o]; y exceeds x by the size of w minus 1."""
     *cells, channels, width = w.shape
     y = jnp.matmul(x.reshape(-1, channels), jnp.moveaxis(w, -2, 0).reshape(channels, -1))
     y = y.reshape(*x.shape[:-1], *cells, width)
@@ -134,11 +138,11 @@ def _written(x, w):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _dense(at, x, w):
-    """`native`, whose gradients are convolutions of the same order of axes as it has itself.
+    """`native`, whose gradients are convolutions with the same order of axes as its own.
 
-    Outside of loops XLA:CPU brings any order into that one, which its fast kernels take. Inside of
-    one (a scan over steps or over depth) it leaves them as they are, and the gradients that JAX
-    makes of `native` take 30 times as long.
+    Outside loops XLA:CPU transposes any order of axes to the one that its fast kernels take. Inside
+    a loop (a scan over steps or depth) it does not, and the gradients that JAX derives from
+    `native` are slow.
     """
     return native(x, w, at)
 
@@ -168,12 +172,12 @@ def _general(x, w, stride, pads, gaps, dilation, groups, order="N_C _IO N_C"):
 
 
 def _around(w):
-    """w turned around, along space."""
+    """w flipped along space."""
     return jnp.flip(w, range(w.ndim - 2))
 
 
 def _turned(at, extra):
-    """The pads with which w turned around writes where `at` and extra have it."""
+    """The pads with which the flipped w writes to the positions given by `at` and extra."""
     return tuple(
         (span - 1 - low, span - 1 - high + more)
         for span, (low, high), more in zip(at.span, at.pads, extra, strict=True)
@@ -185,14 +189,14 @@ def _pointwise(at: Window, groups: int) -> bool:
 
 
 def _matmul(x, w, at):
-    """A window of one place: a matmul of what the stride leaves, on every platform."""
+    """A window of one position as a matmul, on every platform."""
     (x,) = taps(x, at)
     y = jnp.matmul(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w.reshape(w.shape[-2:]))
     return y.reshape(*x.shape[:-1], w.shape[-1])
 
 
 def _folded(x, w, at):
-    """Three axes as two: places along the first become channels, its steps become rows."""
+    """Three axes as two: positions of the window's first axis become channels, its steps rows."""
     x = padded(x, (at.pads[0], (0, 0), (0, 0)))
     batch, stride = x.shape[0], at.stride[0]
     count = steps(x.shape[1], at.span[0], stride)
@@ -219,7 +223,7 @@ def _blocks(x, w, at, groups):
 
 
 def _depthwise(x, w, at):
-    """One channel a group: places of the window weighed one by one, channel by channel."""
+    """One channel a group: a weighted sum over the positions of the window, channel by channel."""
     wide = core.param_dtype(x)
     copies = jnp.repeat(x, w.shape[-1] // x.shape[-1], axis=-1)
     y = _weighed(at, padded(copies, at.pads).astype(wide), w.reshape(-1, w.shape[-1]).astype(wide))
@@ -228,10 +232,10 @@ def _depthwise(x, w, at):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _weighed(at, x, w):
-    """The sum over places of what padded x holds there times a row of w [places, channels].
+    """The sum over window positions of padded x there times a row of w [positions, channels].
 
-    Compiled to one loop over y. The weight gradient would come out as a reduction for each place
-    of a copy of x, all of them alive at once; through `_scanned` they come one after the other.
+    This compiles to one loop over y. Its weight gradient would be a reduction for each position
+    over a copy of x, with all copies alive at once; `_scanned` computes them one after the other.
     """
     return sum(tap * _lined(row, x.ndim) for tap, row in zip(taps(x, at), w, strict=True))
 
@@ -247,7 +251,7 @@ _weighed.defjvp(_weighed_jvp, symbolic_zeros=True)
 
 
 def _scanned(at, x, w):
-    """`_weighed` as a scan over places."""
+    """`_weighed` as a scan over window positions."""
     places = np.argwhere(np.ones(at.size)) * at.dilation
     offsets = jnp.asarray(np.pad(places, ((0, 0), (1, 1))), jnp.int32)
     counts = tuple(map(steps, x.shape[1:-1], at.span, at.stride))

@@ -1,14 +1,13 @@
-"""Pools: the largest or the mean of what a window holds, channel by channel.
+"""Pooling: the maximum or the mean over windows of each channel.
 
-Windows are rectangles, so that each pool goes axis by axis: less work, and in a backward pass much
-less. Ties in a maximum send the gradient to the first, in row-major order, as PyTorch does.
+Windows are rectangles, so pooling goes axis by axis, which needs less work, above all in the
+backward pass. On ties, the first maximum in row-major order receives the gradient, as in PyTorch.
 """
 
 import math
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -16,10 +15,17 @@ from jax import lax
 from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.convolution import window
-from jaxnn.layers.convolution.window import Window, padded, plain, taps
+from jaxnn.layers.convolution.reductions import (
+    largest,
+    max_by_places,
+    max_by_window,
+    mean_by_window,
+    tiled,
+)
+from jaxnn.layers.convolution.window import plain
 from jaxnn.printing import factory
 
-LISTED = 8  # the longest side of a window whose places are written out one by one
+UNROLLED = 8  # the longest side of a window whose positions are written out one by one
 
 
 @factory
@@ -29,25 +35,27 @@ def max_pool(
     stride: window.Sizes | None = None,
     padding: window.Padding = "VALID",
 ) -> Layer:
-    """The largest value in each window: y[n, i, c] = max_k x[n, i s + k - p, c].
+    """The maximum over each window: y[n, i, c] = max_k x[n, i s + k - p, c].
 
-    Where several are largest the first, in row-major order, gets the gradient.
+    On ties, the first maximum in row-major order receives the gradient.
 
     Args:
-      size: of the window, a whole number, or one for each spatial axis; x [batch, *space, channels]
-        gives y [batch, *places, channels].
-      stride: s, by default the size.
-      padding: as in `conv`, less than the size on either side; what is padded is never largest.
+      size: size of the window, one integer, or one for each spatial axis.
+      stride: s, one integer, or one for each spatial axis; by default the size.
+      padding: p, as in `conv`, less than the size on either side; padding is never the maximum.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *positions, channels] of x's dtype.
 
     Raises:
-      TypeError: for an input that is no floats.
-      ValueError: for a size or stride less than 1, padding of a whole window, or a window larger
-        than its padded input.
+      TypeError: if x is not floating point.
+      ValueError: if a size or stride is less than 1, if padding fills a whole window, or if the
+        window is larger than the padded input.
 
     (Ranzato et al., Unsupervised learning of invariant feature hierarchies, 2007.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.max_pool(2)((), jax.numpy.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.max_pool(2)((), jnp.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
     Array([3., 2.], dtype=float32)
     """
     fit = _windows("max_pool", size, stride, padding)
@@ -55,9 +63,9 @@ def max_pool(
     def apply(x):
         at = fit(x)
         if at.size == at.stride:
-            return _tiled(largest, x, at, -jnp.inf)
+            return tiled(largest, x, at, -jnp.inf)
         native = partial(max_by_window, at=at)
-        if max(at.size) > LISTED:
+        if max(at.size) > UNROLLED:
             return native(x)
         return lax.platform_dependent(x, cpu=partial(max_by_places, at=at), default=native)
 
@@ -72,20 +80,27 @@ def avg_pool(
     padding: window.Padding = "VALID",
     count_include_pad: bool = True,
 ) -> Layer:
-    """The mean of each window: y[n, i, c] = mean_k x[n, i s + k - p, c].
+    """The mean over each window: y[n, i, c] = mean_k x[n, i s + k - p, c].
 
     Args:
-      size, stride, padding: as in `max_pool`.
-      count_include_pad: whether what is padded counts, as zeros (PyTorch's and Flax's default);
-        otherwise the mean is of what x holds (Keras's).
+      size: size of the window, one integer, or one for each spatial axis.
+      stride: s, one integer, or one for each spatial axis; by default the size.
+      padding: p, as in `conv`, less than the size on either side.
+      count_include_pad: whether padding counts, as zeros (the default of PyTorch and Flax), or the
+        mean is over the values of x only (Keras's).
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *positions, channels] of x's dtype.
 
     Raises:
-      TypeError, ValueError: as `max_pool` does.
+      TypeError: if x is not floating point.
+      ValueError: if a size or stride is less than 1, if padding fills a whole window, or if the
+        window is larger than the padded input.
 
     (LeCun et al., Gradient-based learning applied to document recognition, 1998.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.avg_pool(2)((), jax.numpy.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.avg_pool(2)((), jnp.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
     Array([2., 1.], dtype=float32)
     """
     fit = _windows("avg_pool", size, stride, padding)
@@ -93,7 +108,7 @@ def avg_pool(
     def apply(x):
         at, wide = fit(x), x.astype(core.param_dtype(x))
         if at.size == at.stride and (count_include_pad or not np.any(at.pads)):
-            y = _tiled(jnp.mean, wide, at, 0)
+            y = tiled(jnp.mean, wide, at, 0)
         else:
             y = mean_by_window(wide, at, count_include_pad)
         return y.astype(x.dtype)
@@ -103,18 +118,23 @@ def avg_pool(
 
 @factory
 def global_max_pool(*, keepdims: bool = False) -> Layer:
-    """The largest value of each channel over all of space; of several, the first gets the gradient.
+    """The maximum of each channel over all of space: y[n, c] = max_i x[n, i, c].
+
+    On ties, the first maximum receives the gradient.
 
     Args:
-      keepdims: x [batch, *space, channels] gives y [batch, channels], or with True
-        [batch, 1, ..., channels].
+      keepdims: whether the spatial axes are kept, with length 1.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, channels], or [batch, 1, ..., channels]
+      with keepdims, of x's dtype.
 
     Raises:
-      TypeError: for an input that is no floats.
-      ValueError: for an input without spatial axes, or without a place in them.
+      TypeError: if x is not floating point.
+      ValueError: if x has no spatial axes, or if they are empty.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.global_max_pool()((), jax.numpy.ones((4, 7, 7, 8))).shape
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.global_max_pool()((), jnp.ones((4, 7, 7, 8))).shape
     (4, 8)
     """
     return _global("global_max_pool", largest, keepdims)
@@ -122,18 +142,23 @@ def global_max_pool(*, keepdims: bool = False) -> Layer:
 
 @factory
 def global_avg_pool(*, keepdims: bool = False) -> Layer:
-    """The mean of each channel over all of space.
+    """The mean of each channel over all of space: y[n, c] = mean_i x[n, i, c].
 
     Args:
-      keepdims: as in `global_max_pool`.
+      keepdims: whether the spatial axes are kept, with length 1.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, channels], or [batch, 1, ..., channels]
+      with keepdims, of x's dtype.
 
     Raises:
-      TypeError, ValueError: as `global_max_pool` does.
+      TypeError: if x is not floating point.
+      ValueError: if x has no spatial axes, or if they are empty.
 
     (Lin et al., Network in network, 2014.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.global_avg_pool()((), jax.numpy.ones((4, 7, 7, 8))).shape
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.global_avg_pool()((), jnp.ones((4, 7, 7, 8))).shape
     (4, 8)
     """
     return _global("global_avg_pool", jnp.mean, keepdims)
@@ -141,27 +166,29 @@ def global_avg_pool(*, keepdims: bool = False) -> Layer:
 
 @factory
 def adaptive_max_pool(size: window.Sizes) -> Layer:
-    """The largest value in each of `size` windows, whatever the input's size.
+    """The maximum over each of a fixed number of windows, whatever the size of the input.
 
-    Window i of m over n places reaches from floor(i n / m) to ceil((i + 1) n / m), as PyTorch's
-    does; windows overlap where m does not divide n.
+    Window i of m over n positions reaches from floor(i n / m) to ceil((i + 1) n / m), as in
+    PyTorch; windows overlap if m does not divide n.
 
     Args:
-      size: m, places of the output, a whole number, or one for each spatial axis;
-        x [batch, *space, channels] gives y [batch, *size, channels].
+      size: m, the number of output positions, one integer, or one for each spatial axis.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *size, channels] of x's dtype.
 
     Raises:
-      TypeError: for an input that is no floats.
-      ValueError: for a size less than 1, or an input without a place.
+      TypeError: if x is not floating point.
+      ValueError: if a size is less than 1, or if the spatial axes are empty.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.adaptive_max_pool(2)((), jax.numpy.ones((4, 7, 5, 8))).shape
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.adaptive_max_pool(2)((), jnp.ones((4, 7, 5, 8))).shape
     (4, 2, 2, 8)
     """
 
     def over(x, axis, low, high):
         places = np.arange((high - low).max())[None] + low[:, None]
-        places = np.minimum(places, high[:, None] - 1)  # a last place repeated is never the first
+        places = np.minimum(places, high[:, None] - 1)  # repeats of the last are never first
         return largest(jnp.take(x, places, axis), axis + 1)
 
     return _adaptive("adaptive_max_pool", size, largest, over)
@@ -169,26 +196,30 @@ def adaptive_max_pool(size: window.Sizes) -> Layer:
 
 @factory
 def adaptive_avg_pool(size: window.Sizes) -> Layer:
-    """The mean of each of `size` windows, whatever the input's size; windows as in the maximum.
+    """The mean over each of a fixed number of windows, those of `adaptive_max_pool`.
 
     Args:
-      size: as in `adaptive_max_pool`.
+      size: m, the number of output positions, one integer, or one for each spatial axis.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *size, channels] of x's dtype.
 
     Raises:
-      TypeError, ValueError: as `adaptive_max_pool` does.
+      TypeError: if x is not floating point.
+      ValueError: if a size is less than 1, or if the spatial axes are empty.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.adaptive_avg_pool(2)((), jax.numpy.array([[[1.0], [2.0], [6.0]]]))[0, :, 0]
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.adaptive_avg_pool(2)((), jnp.array([[[1.0], [2.0], [6.0]]]))[0, :, 0]
     Array([1.5, 4. ], dtype=float32)
     """
 
     def over(x, axis, low, high):
-        # Place by place, since a product would multiply the infinities of other windows by zero.
+        # Position by position, since a matmul would multiply infinities of other windows by zero.
         places = np.arange((high - low).max())[None] + low[:, None]
-        held = jnp.expand_dims(jnp.asarray(places < high[:, None]), [*range(2, x.ndim - axis + 1)])
+        valid = jnp.expand_dims(jnp.asarray(places < high[:, None]), [*range(2, x.ndim - axis + 1)])
         taken = jnp.take(x, np.minimum(places, high[:, None] - 1), axis)
-        held = jnp.broadcast_to(held, taken.shape[axis:])
-        total = jnp.where(jnp.broadcast_to(held, taken.shape), taken, 0)
+        valid = jnp.broadcast_to(valid, taken.shape[axis:])
+        total = jnp.where(jnp.broadcast_to(valid, taken.shape), taken, 0)
         total = core.at_least_float32(total).sum(axis=axis + 1)
         size = jnp.asarray(high - low, total.dtype)
         size = jnp.expand_dims(size, [*range(1, x.ndim - axis)])
@@ -197,107 +228,8 @@ def adaptive_avg_pool(size: window.Sizes) -> Layer:
     return _adaptive("adaptive_avg_pool", size, jnp.mean, over)
 
 
-# The forms
-
-
-def max_by_places(x: jax.Array, at: Window) -> jax.Array:
-    """The maximum of each window, place by place, axis by axis."""
-    for _, axis in _axes(at):
-        x = reduce(_larger, taps(padded(x, axis.pads, -jnp.inf), axis))
-    return x
-
-
-def max_by_window(x: jax.Array, at: Window) -> jax.Array:
-    """The maximum of each window, as XLA's own operation."""
-    pads = ((0, 0), *at.pads, (0, 0))
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, *at.size, 1), (1, *at.stride, 1), pads)
-
-
-def mean_by_window(x: jax.Array, at: Window, count_include_pad: bool) -> jax.Array:
-    """The mean of each window, as XLA's own sums, axis by axis."""
-    for i, axis in _axes(at):
-        length, size, stride, low = x.shape[1 + i], at.size[i], at.stride[i], at.pads[i][0]
-        pads = ((0, 0), *axis.pads, (0, 0))
-        x = lax.reduce_window(x, 0.0, lax.add, (1, *axis.size, 1), (1, *axis.stride, 1), pads)
-        start = np.arange(x.shape[1 + i]) * stride - low
-        held = np.minimum(start + size, length) - np.maximum(start, 0)
-        counts = np.full_like(held, size) if count_include_pad else held
-        along = [counts.size if axis == 1 + i else 1 for axis in range(x.ndim)]
-        x = x / jnp.asarray(counts, x.dtype).reshape(along)
-    return x
-
-
-def largest(x: jax.Array, axis: int) -> jax.Array:
-    """The maximum over an axis, pair by pair; of several the first gets the gradient."""
-    while (n := x.shape[axis]) > 1:
-        evens = lax.slice_in_dim(x, 0, n - n % 2, 1, axis)
-        evens = evens.reshape(*x.shape[:axis], n // 2, 2, *x.shape[axis + 1 :])
-        pairs = _of_two(evens, axis + 1)
-        last = lax.slice_in_dim(x, n - n % 2, n, 1, axis)
-        x = jnp.concatenate([pairs, last], axis) if n % 2 else pairs
-    return lax.squeeze(x, (axis,))
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _of_two(x, axis):
-    """The larger over an axis of two.
-
-    Its gradient is a choice between both, found anew: a pooled CNN's step takes 0.93 of the time
-    that it takes with the choices kept.
-    """
-    first, second = jnp.split(x, 2, axis)
-    return lax.squeeze(_larger(first, second), (axis,))
-
-
-@_of_two.defjvp
-def _of_two_jvp(axis, primals, tangents):
-    (x,), (dx,) = primals, tangents
-    first, second = jnp.split(x, 2, axis)
-    later = _beats(second, first)
-    chosen = jnp.concatenate([~later, later], axis)
-    return _of_two(x, axis), jnp.where(chosen, dx, jnp.zeros((), dx.dtype)).sum(axis)
-
-
-def _larger(x, y):
-    """The larger, x where they are equal, not a number where one is none.
-
-    Its gradient goes to one of them, and is a selection: much faster than that of a maximum, which
-    compares with the result, counts the ties and divides.
-    """
-    return jnp.where(_beats(y, x), y, x)
-
-
-def _beats(y, x):
-    return (y > x) | (y != y)
-
-
-def _axes(at: Window):
-    """The window along each axis alone, from the last, so that row-major order decides ties."""
-    n = len(at.size)
-    for i in reversed(range(n)):
-        own = [axis == i for axis in range(n)]
-        size, stride = (
-            tuple(k if mine else 1 for k, mine in zip(each, own, strict=True))
-            for each in (at.size, at.stride)
-        )
-        pads = tuple(pad if mine else (0, 0) for pad, mine in zip(at.pads, own, strict=True))
-        yield i, Window(size, stride, (1,) * n, pads)
-
-
-def _tiled(reduction: Callable, x, at: Window, value: float):
-    """Windows that do not overlap, as axes of their own: reduction(x, axis) of each."""
-    pairs = zip(x.shape[1:-1], at.size, at.pads, strict=True)
-    counts = [(length + low + high) // size for length, size, (low, high) in pairs]
-    pairs = zip(x.shape[1:-1], counts, at.size, at.pads, strict=True)
-    x = padded(x, tuple((low, m * size - n - low) for n, m, size, (low, _) in pairs), value)
-    for i in reversed(range(len(counts))):
-        x = x.reshape(*x.shape[: 1 + i], counts[i], at.size[i], *x.shape[2 + i :])
-        x = reduction(x, 2 + i)
-    return x
-
-
 def _windows(title, size, stride, padding) -> Callable:
-    """Checks the arguments of a pool, and returns what fits them to an input."""
+    """Checks the arguments of a pool, and returns a function that fits them to an input."""
     slide = window.sliding(title, "size", size, size if stride is None else stride, 1, padding)
 
     def fit(x):
@@ -322,7 +254,7 @@ def _global(title: str, reduction: Callable, keepdims: bool) -> Layer:
 
 
 def _adaptive(title: str, size, reduction: Callable, over: Callable) -> Layer:
-    """reduction(x, axis) where windows do not overlap, else over(x, axis, low, high)."""
+    """reduction(x, axis) if windows do not overlap, otherwise over(x, axis, low, high)."""
     size = window.sizes(size, f"{title}: size")
 
     def apply(x):
@@ -341,8 +273,8 @@ def _adaptive(title: str, size, reduction: Callable, over: Callable) -> Layer:
 
 
 def _places(title: str, x) -> int:
-    """The number of spatial axes; raises ValueError where there is no place in them."""
+    """The number of spatial axes; raises ValueError if they are empty."""
     n = window.spatial(x, title)
     if not math.prod(x.shape[1:-1]):
-        raise ValueError(f"{title} takes one place at least, got {core.describe(x)}.")
+        raise ValueError(f"{title} takes at least one position in space, got {core.describe(x)}.")
     return n

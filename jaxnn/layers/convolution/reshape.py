@@ -15,22 +15,28 @@ from jaxnn.printing import factory
 
 @factory
 def upsample(scale: window.Sizes, method: str = "nearest") -> Layer:
-    """An input made larger along its spatial axes, by a whole number for each.
+    """Enlarge the spatial axes by integer factors.
 
     nearest: y[i] = x[floor(i / scale)].
-    linear: y[i] lies between the two nearest of x at (i + 1/2) / scale - 1/2, with pixels as areas
-    (PyTorch's align_corners=False; Keras's bilinear).
+
+    linear: y[i] interpolates between the two nearest values of x at (i + 1/2) / scale - 1/2, which
+    treats pixels as areas (PyTorch's align_corners=False; Keras's bilinear).
 
     Args:
-      scale: a whole number, or one for each spatial axis; x [batch, *space, channels] gives
-        y [batch, *(space * scale), channels].
+      scale: one integer, or one for each spatial axis.
       method: "nearest" or "linear" (bilinear over two axes, trilinear over three).
 
-    Raises:
-      ValueError: for a scale less than 1, another method, or a scale of another number of axes.
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *(space * scale), channels] of x's
+      dtype.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.upsample(2)((), jax.numpy.array([[[1.0], [2.0]]]))[0, :, 0]
+    Raises:
+      TypeError: if x is not floating point.
+      ValueError: if a scale is less than 1, if the method is unknown, or if there are scales for
+        another number of axes.
+
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.upsample(2)((), jnp.array([[[1.0], [2.0]]]))[0, :, 0]
     Array([1., 1., 2., 2.], dtype=float32)
     """
     scale = window.sizes(scale, "upsample: scale")
@@ -46,7 +52,7 @@ def upsample(scale: window.Sizes, method: str = "nearest") -> Layer:
 
 
 def _between(x, times: int, axis: int):
-    """x made longer along an axis; unlike a product, it leaves an infinity where it is."""
+    """x interpolated along an axis; unlike a matmul, it does not spread an infinity."""
     n = x.shape[axis]
     place = np.clip((np.arange(n * times) + 0.5) / times - 0.5, 0, n - 1)
     low = place.astype(int)
@@ -59,23 +65,27 @@ def _between(x, times: int, axis: int):
 
 @factory
 def pixel_shuffle(scale: window.Sizes) -> Layer:
-    """Channels laid out as pixels: y[i s + a, j s + b, c] = x[i, j, (c s + a) s + b].
+    """Rearrange channels into pixels: y[i s + a, j s + b, c] = x[i, j, (c s + a) s + b].
 
-    The order of channels is PyTorch's, where those of one output channel lie side by side;
+    The order of channels is PyTorch's, where the channels of one output channel are adjacent;
     TensorFlow's depth_to_space has (a s + b) channels + c.
 
     Args:
-      scale: s, a whole number, or one for each spatial axis; x [batch, *space, channels] gives
-        y [batch, *(space * scale), channels / product of scales].
+      scale: s, one integer, or one for each spatial axis.
+
+    Returns:
+      A layer from x [batch, *space, channels] to y [batch, *(space * scale), channels / product of
+      scales] of x's dtype.
 
     Raises:
-      ValueError: for channels that the scales do not divide.
+      TypeError: if x is not floating point.
+      ValueError: if a scale is less than 1, or if the scales do not divide the channels.
 
     (Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel
     convolutional neural network, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> nn.pixel_shuffle(2)((), jax.numpy.ones((1, 3, 3, 8))).shape
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.pixel_shuffle(2)((), jnp.ones((1, 3, 3, 8))).shape
     (1, 6, 6, 2)
     """
     scale = window.sizes(scale, "pixel_shuffle: scale")
@@ -94,16 +104,19 @@ def pixel_shuffle(scale: window.Sizes) -> Layer:
 
 @factory
 def flatten() -> Layer:
-    """All axes but the first as one: x [batch, ...] gives y [batch, features].
+    """Merge all axes but the first: y[n] = x[n].ravel().
 
-    Features come in the order of x, channels last; PyTorch's lie channels first, so a dense layer
-    after it has its rows in another order.
+    Features keep the order of x, channels last; PyTorch's have channels first, so the rows of a
+    dense layer after it are in another order.
+
+    Returns:
+      A layer from x [batch, ...] to y [batch, features] of x's dtype.
 
     Raises:
-      ValueError: for a scalar.
+      ValueError: if x is a scalar.
 
-    >>> import jax, jaxnn as nn
-    >>> nn.flatten()((), jax.numpy.ones((2, 3, 3, 8))).shape
+    >>> import jax.numpy as jnp, jaxnn as nn
+    >>> nn.flatten()((), jnp.ones((2, 3, 3, 8))).shape
     (2, 72)
     """
 

@@ -1,4 +1,4 @@
-"""Windows that slide over the spatial axes of x [batch, *space, channels], for convs and pools."""
+"""Windows that slide over the spatial axes of x [batch, *space, channels]."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -18,7 +18,7 @@ MODES = ("SAME", "VALID", "CAUSAL", "SYMMETRIC")
 
 
 class Window(NamedTuple):
-    """A window over n spatial axes, with a number, or a (low, high) pair of pads, for each."""
+    """A window over n spatial axes, with a number or a (low, high) pair of pads for each."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -27,12 +27,12 @@ class Window(NamedTuple):
 
     @property
     def span(self) -> tuple[int, ...]:
-        """How far the window reaches, with the gaps that dilation leaves."""
+        """The extent of the window, including the gaps of its dilation."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))
 
 
 def sizes(value: Any, what: str, least: int = 1) -> Sizes:
-    """A number for all axes or a tuple of them; raises ValueError where one is too small."""
+    """One number for all axes or a tuple of them; raises ValueError if one is too small."""
     if isinstance(value, tuple | list):
         if not 1 <= len(value) <= 3:
             raise ValueError(f"{what} takes a number for each of 1 to 3 axes, got {value!r}.")
@@ -41,7 +41,7 @@ def sizes(value: Any, what: str, least: int = 1) -> Sizes:
 
 
 def rank(title: str, *values: Any) -> int:
-    """For how many axes the arguments of a factory are; 1 where they are numbers for all axes."""
+    """The number of axes that the arguments are for; 1 if they are single numbers."""
     lengths = {len(value) for value in values if isinstance(value, tuple)}
     if len(lengths) > 1:
         raise ValueError(
@@ -51,7 +51,7 @@ def rank(title: str, *values: Any) -> int:
 
 
 def per_dim(value: Any, n: int, what: str) -> tuple:
-    """One value for each of n spatial axes; raises ValueError where there are more or fewer."""
+    """One value for each of n spatial axes; raises ValueError if their number differs."""
     if not isinstance(value, tuple):
         return (value,) * n
     if len(value) != n:
@@ -63,7 +63,7 @@ def per_dim(value: Any, n: int, what: str) -> tuple:
 
 
 def spatial(x: Any, title: str) -> int:
-    """The number of spatial axes of x [batch, *space, channels]; raises where it is not 1 to 3."""
+    """The number of spatial axes, 1 to 3, of x [batch, *space, channels]; raises otherwise."""
     core.check_features(x, title)
     if not 3 <= x.ndim <= 5:
         raise ValueError(
@@ -74,7 +74,7 @@ def spatial(x: Any, title: str) -> int:
 
 
 def paddings(value: Any, what: str, modes: tuple[str, ...] = MODES) -> Padding:
-    """The padding a factory was given, checked: a mode, or a number or pair for each axis."""
+    """The padding given to a layer, checked: a mode, or a number or pair for each axis."""
     if isinstance(value, str):
         if value.upper() in modes:
             return value.upper()
@@ -99,7 +99,7 @@ def pairs(padding: Any, n: int, what: str) -> tuple[tuple[int, int], ...]:
 
 
 def over(n: int, size: Sizes, stride: Sizes, dilation: Sizes, title: str = "") -> Window:
-    """A window over n axes without padding; raises ValueError where an argument is for others."""
+    """A window over n axes without padding; raises ValueError if an argument does not fit."""
     size = per_dim(size, n, f"{title}: window")
     stride = per_dim(stride, n, f"{title}: stride")
     return Window(size, stride, per_dim(dilation, n, f"{title}: dilation"), ((0, 0),) * n)
@@ -108,16 +108,20 @@ def over(n: int, size: Sizes, stride: Sizes, dilation: Sizes, title: str = "") -
 def sliding(
     title: str, name: str, size: Any, stride: Any, dilation: Any, padding: Any
 ) -> Callable[[Any], Window]:
-    """Checks a factory's arguments now, and returns what fits them to an input.
+    """Checks the arguments of a layer, and returns a function that fits them to an input.
 
     Args:
-      title, name: of the layer, and of its argument that is the window's size.
-      size, stride, dilation, padding: as the layer was given them.
+      title: name of the layer.
+      name: name of its argument that is the window's size.
+      size: the window's size, as given to the layer.
+      stride: as given to the layer.
+      dilation: as given to the layer.
+      padding: as given to the layer.
 
     Raises:
-      ValueError: now for numbers that are too small, an unknown padding, SYMMETRIC padding of an
-        even window or CAUSAL padding of a window over more than one axis; on fitting where the
-        axes do not agree in number, or where the window is larger than the input.
+      ValueError: at once if a number is too small, the padding is unknown, SYMMETRIC padding meets
+        an even window or CAUSAL padding more than one axis; when fitting, if the numbers of axes
+        differ or the window is larger than the input.
     """
     size, stride = sizes(size, f"{title}: {name}"), sizes(stride, f"{title}: stride")
     dilation, padding = (
@@ -169,12 +173,12 @@ def padded(x: jax.Array, pads: tuple[tuple[int, int], ...], value: float = 0) ->
 
 
 def steps(length: int, span: int, stride: int) -> int:
-    """How many windows fit into a padded length."""
+    """The number of windows that fit into a padded length."""
     return (length - span) // stride + 1
 
 
 def taps(x: jax.Array, at: Window) -> Iterator[jax.Array]:
-    """For each place in the window, in row-major order, what padded x holds there at every step."""
+    """The values of padded x at each position of the window, for every step, in row-major order."""
     places = product(*(range(0, span, d) for span, d in zip(at.span, at.dilation, strict=True)))
     counts = map(steps, x.shape[1:-1], at.span, at.stride)
     reach = [(count - 1) * s + 1 for count, s in zip(counts, at.stride, strict=True)]
@@ -184,6 +188,6 @@ def taps(x: jax.Array, at: Window) -> Iterator[jax.Array]:
 
 
 def plain(title: str, function: Callable) -> Layer:
-    """A function of an array as a layer of this name, without params or state."""
+    """A function of an array as a layer of the given name, without params or state."""
     function.__name__ = title
     return core.lift(function)

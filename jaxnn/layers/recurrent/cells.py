@@ -1,8 +1,8 @@
-"""Gated and plain recurrent cells: every gate of a step in one matmul.
+"""Plain and gated recurrent cells, which compute all gates of a step in one matmul.
 
-Each takes chunks [batch, time, features], or a pair (x, mask) as `jaxnn.sequences.masks` describes
-it, and puts out [batch, time, width]; output and carry have x's dtype. PyTorch has a bias for the
-input and one for the memory where their sum alone matters: here there is the sum.
+Each takes chunks [batch, time, features], or a pair (x, mask) as in `jaxnn.sequences.masks`, and
+returns [batch, time, width]; output and carry have x's dtype. PyTorch has one bias for the input
+and one for the hidden state; only their sum matters, so there is one bias here.
 """
 
 from collections.abc import Callable
@@ -32,20 +32,25 @@ def elman(
     """The plain recurrent network: h_t = activation(x_t w + h_{t-1} u + b), y_t = h_t.
 
     Args:
-      width: of h and y.
-      activation: elementwise.
-      w_init, u_init, b_init: initialisers of w [features, width], LeCun normal as in `dense`, of
-        u [width, width], orthogonal (Saxe et al., Exact solutions to the nonlinear dynamics of
-        learning, 2014), and of b [width], zeros.
+      width: features of h and y.
+      activation: an elementwise function.
+      w_init: initializer of w [features, width]; LeCun normal by default, as in `dense`.
+      u_init: initializer of u [width, width]; orthogonal by default (Saxe et al., Exact solutions
+        to the nonlinear dynamics of learning, 2014).
+      b_init: initializer of b [width]; zeros by default.
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width] of x's dtype, whose
+      carry is h [batch, width].
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], or params that take other features.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], or if the params take other features.
 
     (Elman, Finding structure in time, 1990.)
 
-    >>> import jax, jaxnn as nn
-    >>> cell, x = nn.elman(8), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> cell, x = nn.elman(8), jnp.ones((4, 6, 3))
     >>> params, state = cell.init(jax.random.key(0), x)
     >>> (carry, y), _ = cell.apply(params, state, (cell.carry(params, x), x))
     >>> carry.shape, y.shape
@@ -77,26 +82,36 @@ def gru(
 ) -> Cell:
     """The gated recurrent unit: h_t = z h_{t-1} + (1 - z) n, y_t = h_t.
 
-    (r, z) = sigmoid of their parts of x_t w + h_{t-1} u + b
-    n = activation(x_t w_n + b_n + r (h_{t-1} u_n + b_h)) where the reset comes after the matmul
-    n = activation(x_t w_n + b_n + (r h_{t-1}) u_n) where it comes before
+    r and z are sigmoids of their parts of x_t w + h_{t-1} u + b, and n is one of
+
+        activation(x_t w_n + b_n + r (h_{t-1} u_n + b_h))    if the reset comes after the matmul
+        activation(x_t w_n + b_n + (r h_{t-1}) u_n)          if it comes before it
 
     Args:
-      width: of h and y.
-      reset_after: which of the two.
-      activation: elementwise, of n.
-      w_init, u_init, b_init: as in `elman`, for each of r, z and n apart; b_init also for "b_h"
-        [width], which is there where the reset comes after.
+      width: features of h and y.
+      reset_after: whether the reset gate is applied after the matmul.
+      activation: an elementwise function, applied to n.
+      w_init: initializer of w [features, 3 width], for each of r, z and n separately; LeCun normal
+        by default, as in `dense`.
+      u_init: initializer of u [width, 3 width], for each of r, z and n separately; orthogonal by
+        default (Saxe et al., Exact solutions to the nonlinear dynamics of learning, 2014).
+      b_init: initializer of b [3 width], for each of r, z and n separately; zeros by default. It
+        also initializes "b_h" [width] if reset_after.
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width] of x's dtype, whose
+      carry is h [batch, width].
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], or params that take other features.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], or if the params take other features.
 
     (Cho et al., Learning phrase representations using RNN encoder-decoder, 2014, which resets
-    before; after is the form of cuDNN, PyTorch, Keras and Flax, and needs one matmul a step.)
+    before the matmul; after it is the form of cuDNN, PyTorch, Keras and Flax, and needs one matmul
+    a step.)
 
-    >>> import jax, jaxnn as nn
-    >>> cell, x = nn.gru(8), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> cell, x = nn.gru(8), jnp.ones((4, 6, 3))
     >>> params, _ = cell.init(jax.random.key(0), x)
     >>> params["w"].shape, nn.unroll(cell)(params, x).shape
     ((3, 24), (4, 6, 8))
@@ -126,7 +141,7 @@ def gru(
         return end(h, x, lambda h: jnp.matmul(h, u), lambda rh: jnp.matmul(rh, u_n))
 
     def fused(params):
-        # Gates and n apart: a step of training takes 0.75 of the time, 128 wide.
+        # Separate matmuls for the gates and for n are faster than one for all.
         of_x, of_gates = (
             concat_weights(params["w"], params["b"][None]),
             concat_weights(params["u"][:, :gates_end]),
@@ -155,24 +170,32 @@ def mgu(
     u_init: Callable = orthogonal,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Cell:
-    """The minimal gated unit, a GRU of one gate: h_t = (1 - f) h_{t-1} + f n, y_t = h_t.
+    """The minimal gated unit, a GRU with one gate: h_t = (1 - f) h_{t-1} + f n, y_t = h_t.
 
-    f = sigmoid(x_t w_f + h_{t-1} u_f + b_f)
-    n = activation(x_t w_n + (f h_{t-1}) u_n + b_n)
+        f = sigmoid(x_t w_f + h_{t-1} u_f + b_f)
+        n = activation(x_t w_n + (f h_{t-1}) u_n + b_n)
 
     Args:
-      width: of h and y.
-      activation: elementwise, of n.
-      w_init, u_init, b_init: as in `elman`, for f and n apart.
+      width: features of h and y.
+      activation: an elementwise function, applied to n.
+      w_init: initializer of w [features, 2 width], for f and n separately; LeCun normal by default,
+        as in `dense`.
+      u_init: initializer of u [width, 2 width], for f and n separately; orthogonal by default (Saxe
+        et al., Exact solutions to the nonlinear dynamics of learning, 2014).
+      b_init: initializer of b [2 width], for f and n separately; zeros by default.
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width] of x's dtype, whose
+      carry is h [batch, width].
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], or params that take other features.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], or if the params take other features.
 
     (Zhou et al., Minimal gated unit for recurrent neural networks, 2016.)
 
-    >>> import jax, jaxnn as nn
-    >>> cell, x = nn.mgu(8), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> cell, x = nn.mgu(8), jnp.ones((4, 6, 3))
     >>> params, _ = cell.init(jax.random.key(0), x)
     >>> params["w"].shape, nn.unroll(cell)(params, x).shape
     ((3, 16), (4, 6, 8))
@@ -197,7 +220,7 @@ def mgu(
 
 
 def check_chunk(x: Any, title: str) -> Any:
-    """x, which must be floats [batch, time, features]."""
+    """x, which must be floating point [batch, time, features]."""
     if core.check_features(x, title).ndim != 3:
         raise ValueError(
             f"{title} takes [batch, time, features], got {core.describe(x)}: one step is a chunk "
@@ -207,7 +230,7 @@ def check_chunk(x: Any, title: str) -> Any:
 
 
 def zeros(title: str, width: int, params: Any, x: Any) -> jax.Array:
-    """The memory [batch, width] before the first step, in x's dtype."""
+    """The carry [batch, width] before the first step, in x's dtype."""
     return jnp.zeros((check_chunk(x, title).shape[0], width), x.dtype)
 
 
@@ -219,7 +242,9 @@ def init_gates(key: Any, x: Any, n: int, width: int, out: int, *inits: Callable)
 
 
 def gates(key: Any, named: dict[str, tuple], n: int, dtype: Any) -> dict[str, Any]:
-    """Params of n gates side by side, each made by itself, as initialisers count on."""
+    """Params of n gates side by side, each gate initialized separately, since initializers use its
+    shape.
+    """
     params = {}
     for i, (name, (init, shape)) in enumerate(named.items()):
         keys = [core.fold_in(core.fold_in(key, i), gate) for gate in range(n)]
@@ -228,7 +253,7 @@ def gates(key: Any, named: dict[str, tuple], n: int, dtype: Any) -> dict[str, An
 
 
 def matmul(x: Any, w: Any, title: str) -> Any:
-    """x w over the last axis; raises ValueError for other features."""
+    """x w over the last axis; raises ValueError if the number of features differs."""
     if x.shape[-1] != w.shape[0]:
         raise ValueError(
             f"{title} has params for {w.shape[0]} features, got {core.describe(x)}: feed "
@@ -239,19 +264,19 @@ def matmul(x: Any, w: Any, title: str) -> Any:
 
 
 def concat_weights(*weights: Any) -> Callable:
-    """A function of pieces [batch, features]: `side_by_side` of these weights, made once."""
+    """A function of pieces [batch, features]: `side_by_side` of weights, concatenated once."""
     whole, turned = jnp.concatenate(weights), tuple(weight.T for weight in weights)
     return lambda *pieces: side_by_side(pieces, turned, whole)
 
 
 @jax.custom_jvp
 def side_by_side(pieces: tuple, turned: tuple, whole: Any) -> jax.Array:
-    """The sum of pieces [batch, features] times weights [features, width], as one product.
+    """The sum of pieces [batch, features] times their weights [features, width], as one matmul.
 
-    `whole` is the weights one below the other, `turned` the transpose of each, both made once for
-    many steps. The gradient of a piece is then a product of its own, in the order that XLA:CPU
-    likes: none where nothing is learned from it, and none of an odd width, which takes half as long
-    again.
+    `whole` is the weights concatenated along their rows, `turned` the transpose of each, both
+    computed once for many steps. The gradient of a piece is then a matmul of its own, in the order
+    that is fast on XLA:CPU; it is skipped if nothing is learned from it, and no matmul has an odd
+    width.
     """
     return jnp.matmul(jnp.concatenate(pieces, axis=-1), whole)
 
@@ -269,19 +294,19 @@ def _side_by_side_jvp(primals, tangents):
 
 
 def affine(title: str, columns: int, *names: str) -> Callable:
-    """The part of a step without memory, x w + b, for x [..., features]; refuses other params.
+    """A function for the part of a step without memory, x w + b, for x [..., features].
 
-    columns: of w, those of all gates.
+    columns: the columns of w, those of all gates; other params are refused.
     """
 
     def project(params, x):
-        held = dict(zip(names, core.unpack_params(params, x, title, *names), strict=True))
-        if held["w"].shape[-1] != columns:
+        weights = dict(zip(names, core.unpack_params(params, x, title, *names), strict=True))
+        if weights["w"].shape[-1] != columns:
             raise ValueError(
-                f"{title} takes w with {columns} columns, got {core.describe(held['w'])}: these "
+                f"{title} takes w with {columns} columns, got {core.describe(weights['w'])}: these "
                 "are the params of a cell of another width."
             )
-        b = held["b"].reshape((1,) * (x.ndim - 1) + (-1,))
-        return matmul(x, held["w"], title) + b
+        b = weights["b"].reshape((1,) * (x.ndim - 1) + (-1,))
+        return matmul(x, weights["w"], title) + b
 
     return project

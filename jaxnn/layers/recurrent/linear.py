@@ -1,8 +1,9 @@
 """Recurrences that are linear in their memory, h_t = a_t h_{t-1} + b_t, over all steps at once.
 
-As (a, b) then (a', b') makes (a' a, a' b + b'), an associative scan finds every h in a logarithm of
-the steps. On a CPU, where that only adds work, the same steps run one after the other. Whatever the
-dtype of x, the memory and the scan have float32 at least: sums over thousands of steps need it.
+Since (a, b) followed by (a', b') is (a' a, a' b + b'), an associative scan finds every h in
+logarithmic depth. On the CPU, where that only adds work, the steps run one after the other.
+Whatever the dtype of x, memory and scan are float32 at least, which sums over thousands of steps
+need.
 """
 
 from collections.abc import Callable
@@ -26,13 +27,19 @@ normal_c = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 def linear_scan(
     a: jax.Array, b: jax.Array, h: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """Every h_t = a_t h_{t-1} + b_t [batch, time, ...]; h_t = h_{t-1} at masked steps.
+    """All h_t = a_t h_{t-1} + b_t; h_t = h_{t-1} at masked steps.
 
     Args:
-      a: [batch, time, ...], real or complex; axes of length 1 beside time serve all.
+      a: [batch, time, ...], real or complex; axes of length 1 other than time are broadcast.
       b: [batch, time, ...].
-      h: [batch, ...], before the first step.
-      mask: bool [batch, time], or None.
+      h: [batch, ...], the value before the first step.
+      mask: bool [batch, time], false at padding, or None.
+
+    Returns:
+      h [batch, time, ...], of the dtype of the arguments.
+
+    Raises:
+      TypeError, ValueError: from JAX, if shapes or dtypes do not fit.
 
     >>> import jax, jaxnn as nn
     >>> a, b = jax.numpy.full((1, 4, 1), 0.5), jax.numpy.ones((1, 4, 1))
@@ -46,7 +53,7 @@ def linear_scan(
 
 
 def _one_by_one(a, b, h):
-    # Measured on two CPU cores at 1024 steps: twice as fast as at once, and four times in complex.
+    # Faster than the associative scan on the CPU, where that only adds work.
     def step(h, ab):
         h = ab[0] * h + ab[1]
         return h, h
@@ -72,21 +79,25 @@ def min_gru(
 ) -> Cell:
     """A GRU whose gate does not see its memory: h_t = (1 - z_t) h_{t-1} + z_t n_t, y_t = h_t.
 
-    (z, n) = split(x_t w + b), z under a sigmoid
+    (z, n) = split(x_t w + b), with a sigmoid on z.
 
     Args:
-      width: of h and y.
-      w_init, b_init: initialisers of w [features, 2 width], LeCun normal, and b [2 width], zeros,
-        for z and n apart.
+      width: features of h and y.
+      w_init: initializer of w [features, 2 width], for z and n separately; LeCun normal by default.
+      b_init: initializer of b [2 width], for z and n separately; zeros by default.
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width] of x's dtype, whose
+      carry is h [batch, width], float32 at least.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], or params that take other features.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], or if the params take other features.
 
     (Feng et al., Were RNNs all we needed?, 2024.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.unroll(nn.min_gru(8)), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.unroll(nn.min_gru(8)), jnp.ones((4, 6, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> params["w"].shape, net(params, x).shape
     ((3, 16), (4, 6, 8))
@@ -105,23 +116,29 @@ def min_lstm(
     w_init: Callable = jax.nn.initializers.lecun_normal(),
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Cell:
-    """An LSTM whose gates do not see its memory: h_t = f h_{t-1} + i n_t, y_t = h_t, f + i = 1.
+    """An LSTM whose gates do not see its memory: h_t = f_t h_{t-1} + i_t n_t, y_t = h_t.
 
-    (i, f, n) = split(x_t w + b), i and f under a sigmoid and then divided by their sum
+    (i, f, n) = split(x_t w + b), with a sigmoid on i and f, which are then divided by their sum, so
+    that f_t + i_t = 1.
 
     Args:
-      width: of h and y.
-      w_init, b_init: initialisers of w [features, 3 width], LeCun normal, and b [3 width], zeros,
-        for i, f and n apart.
+      width: features of h and y.
+      w_init: initializer of w [features, 3 width], for i, f and n separately; LeCun normal by
+        default.
+      b_init: initializer of b [3 width], for i, f and n separately; zeros by default.
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width] of x's dtype, whose
+      carry is h [batch, width], float32 at least.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], or params that take other features.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], or if the params take other features.
 
     (Feng et al., Were RNNs all we needed?, 2024.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.unroll(nn.min_lstm(8)), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.unroll(nn.min_lstm(8)), jnp.ones((4, 6, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> params["w"].shape, net(params, x).shape
     ((3, 24), (4, 6, 8))
@@ -147,32 +164,39 @@ def lru(
     c_init: Callable = normal_c,
     d_init: Callable = jax.nn.initializers.lecun_normal(),
 ) -> Cell:
-    """The linear recurrent unit: h_t = lambda h_{t-1} + exp(gamma) (x_t b), a complex memory.
+    """The linear recurrent unit: h_t = lambda h_{t-1} + exp(gamma) (x_t b), with complex h_t.
 
-    lambda = exp(-exp(nu) + i exp(theta)), so that |lambda| < 1 whatever is learned
-    y_t = Re(h_t c) + x_t d
+        lambda = exp(-exp(nu) + i exp(theta))
+        y_t = Re(h_t c) + x_t d
 
-    All params are real: "b" [features, 2 states] and "c" [2 states, width] hold the real part and
-    then the imaginary one, that of c with its sign turned. The carry is h [batch, states], complex.
+    The params, all real, can take any value and |lambda| stays below 1: "b" [features, 2 states]
+    and "c" [2 states, width] hold the real part and then the imaginary part, that of c with its
+    sign flipped. The carry is h [batch, states], complex.
 
     Args:
-      width: of y.
-      states: complex numbers of memory; width by default.
-      r_min, r_max: the ring from which |lambda| is drawn, uniformly over its area; above 0.9 for
-        long memories.
-      max_phase: the largest angle of lambda at the start, in radians.
-      b_init, c_init, d_init: initialisers of b and c, normal as in the paper, and of
-        d [features, width], LeCun normal. gamma starts as log sqrt(1 - |lambda|^2).
+      width: features of y.
+      states: number of complex values of memory; width by default.
+      r_min: lower end of |lambda| at initialization, which is drawn uniformly over the area of the
+        ring between r_min and r_max; at least 0.9 for long memories.
+      r_max: upper end of |lambda| at initialization.
+      max_phase: the largest angle of lambda at initialization, in radians.
+      b_init: initializer of b; normal by default, as in the paper.
+      c_init: initializer of c; normal by default, as in the paper.
+      d_init: initializer of d [features, width]; LeCun normal by default. gamma starts as log
+        sqrt(1 - |lambda|^2).
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width] of x's dtype.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], params that take other features, or a
-        ring that is not 0 <= r_min < r_max <= 1.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], if the params take other features, or unless
+        0 <= r_min < r_max <= 1.
 
     (Orvieto et al., Resurrecting recurrent neural networks for long sequences, 2023.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.unroll(nn.lru(8, 16, r_min=0.9)), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.unroll(nn.lru(8, 16, r_min=0.9)), jnp.ones((4, 6, 3))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> params["b"].shape, net(params, x).shape
     ((3, 32), (4, 6, 8))
@@ -181,12 +205,12 @@ def lru(
     width = core.check_int(width, "lru: width")
     states = width if states is None else core.check_int(states, "lru: states")
     if not 0 <= r_min < r_max <= 1:
-        raise ValueError(f"lru: a ring has 0 <= r_min < r_max <= 1, got {r_min} and {r_max}.")
+        raise ValueError(f"lru: take 0 <= r_min < r_max <= 1, got {r_min} and {r_max}.")
 
     def init(key, x):
         shape, dtype = check_chunk(x, "lru").shape[-1:], core.param_dtype(x)
         keys = [core.fold_in(key, i) for i in range(5)]
-        # Short of both ends, where logarithms are infinite.
+        # Away from both ends, where logarithms are infinite.
         ring, angle = (jax.random.uniform(k, (states,), dtype, 1e-6, 1 - 1e-6) for k in keys[:2])
         decay = -0.5 * jnp.log(r_min**2 + ring * (r_max**2 - r_min**2))
         return {
@@ -218,7 +242,7 @@ def lru(
 
 
 def _minimal(title, width, size, coefficients, w_init, b_init) -> Cell:
-    """The cell of h_t = a h_{t-1} + b, where (a, b) come of x alone through one matmul."""
+    """The cell of h_t = a h_{t-1} + b, where (a, b) depend on x only, through one matmul."""
     width = core.check_int(width, f"{title}: width")
 
     def init(key, x):

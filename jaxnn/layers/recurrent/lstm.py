@@ -38,33 +38,42 @@ def lstm(
 ) -> Cell:
     """Long short-term memory, whose carry is (h, c) and whose output is h.
 
-    (i, f, g, o) = split(x_t w + h_{t-1} u + b)
-    c_t = sigmoid(f) c_{t-1} + sigmoid(i) activation(g)
-    h_t = sigmoid(o) activation(c_t), or that times the matrix "projection"
+        (i, f, g, o) = split(x_t w + h_{t-1} u + b)
+        c_t = sigmoid(f) c_{t-1} + sigmoid(i) activation(g)
+        h_t = sigmoid(o) activation(c_t), or that times the matrix "projection"
 
     Args:
-      width: of c, and of h and y without a projection.
-      peepholes: whether the gates see the memory: i and f gain c_{t-1} p, o gains c_t p, with
-        "peepholes" the rows p [width] of i, f and o (Gers & Schmidhuber, Recurrent nets that time
-        and count, 2000).
-      projection: the width of h and y, if it differs (Sak et al., Long short-term memory based
-        recurrent neural network architectures for large scale acoustic modeling, 2014).
-      coupled: whether the input gate is 1 - sigmoid(f); then there are the gates f, g and o alone.
-      forget_bias: added to the forget gate's part of b at the start (1.0: Jozefowicz et al., An
-        empirical exploration of recurrent network architectures, 2015).
-      activation: elementwise, of g and c.
-      w_init, u_init, b_init: as in `elman`, for each gate apart.
-      peephole_init, projection_init: zeros and LeCun normal by default.
+      width: features of c, and of h and y if there is no projection.
+      peepholes: whether the gates see the memory: i and f gain c_{t-1} p, o gains c_t p, where
+        "peepholes" holds the rows p [width] of i, f and o (Gers & Schmidhuber, Recurrent nets that
+        time and count, 2000).
+      projection: features of h and y, if they differ from width (Sak et al., Long short-term memory
+        based recurrent neural network architectures for large scale acoustic modeling, 2014).
+      coupled: whether the input gate is 1 - sigmoid(f); then the gates are f, g and o only.
+      forget_bias: added to the forget gate's part of b at initialization (1.0: Jozefowicz et al.,
+        An empirical exploration of recurrent network architectures, 2015).
+      activation: an elementwise function, applied to g and c.
+      w_init: initializer of w [features, 4 width], for each gate separately; LeCun normal by
+        default, as in `dense`.
+      u_init: initializer of u [width, 4 width], for each gate separately; orthogonal by default
+        (Saxe et al., Exact solutions to the nonlinear dynamics of learning, 2014).
+      b_init: initializer of b [4 width], for each gate separately; zeros by default.
+      peephole_init: initializer of the peepholes; zeros by default.
+      projection_init: initializer of the projection; LeCun normal by default.
+
+    Returns:
+      A cell from chunks x [batch, time, features] to y [batch, time, width or projection] of x's
+      dtype.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for x that is not [batch, time, features], or params that take other features.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, features], or if the params take other features.
 
     (Hochreiter & Schmidhuber, Long short-term memory, 1997; with the forget gate of Gers et al.,
     Learning to forget, 2000; variants as in Greff et al., LSTM: a search space odyssey, 2017.)
 
-    >>> import jax, jaxnn as nn
-    >>> cell, x = nn.lstm(8, projection=5), jax.numpy.ones((4, 6, 3))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> cell, x = nn.lstm(8, projection=5), jnp.ones((4, 6, 3))
     >>> params, _ = cell.init(jax.random.key(0), x)
     >>> [leaf.shape for leaf in cell.carry(params, x)], nn.unroll(cell)(params, x).shape
     ([(4, 5), (4, 8)], (4, 6, 5))
@@ -97,8 +106,8 @@ def lstm(
         return end(params, z + jnp.matmul(h, params["u"]), c)
 
     def fused(params):
-        # x, h and a one for the bias in one product, of half of the gates at a time: a step of
-        # training takes 0.95 of what all gates at once take, 128 wide, and 1.08 of it, 64 wide.
+        # x, h and a one for the bias in one matmul, for half of the gates at a time where they are
+        # wide, which is faster at 128 units and slower at 64.
         w, u, b = params["w"], params["u"], params["b"][None]
         halves = slice(2 * width), slice(2 * width, None)
         cuts = halves if width > 64 else (slice(None),)
@@ -127,30 +136,36 @@ def conv_lstm(
     u_init: Callable = orthogonal,
     b_init: Callable = jax.nn.initializers.zeros,
 ) -> Cell:
-    """An LSTM over images: z_t = conv(x_t, w) + conv(h_{t-1}, u) + b, and the gates of `lstm`.
+    """An LSTM over images: z_t = conv(x_t, w) + conv(h_{t-1}, u) + b, with the gates of `lstm`.
 
-    The carry is (h, c), each [batch, *space, width], and the output is h. Space has one, two or
-    three axes, and keeps its size ("SAME" padding).
+    The carry is (h, c), each [batch, *space, width], and the output is h. There are one, two or
+    three spatial axes, which keep their sizes ("SAME" padding).
 
     Args:
       width: channels of h, c and y.
-      kernel_size: of both kernels along each axis of space, or one number for all.
-      forget_bias: added to the forget gate's part of b at the start.
-      activation: elementwise, of the gate g and of c.
-      w_init, u_init, b_init: initialisers of w [*kernel_size, channels, 4 width], LeCun normal, of
-        u [*kernel_size, width, 4 width], orthogonal, and of b [4 width], zeros; for each of the
-        gates i, f, g and o apart.
+      kernel_size: size of both kernels, one integer, or one for each spatial axis.
+      forget_bias: added to the forget gate's part of b at initialization.
+      activation: an elementwise function, applied to the gate g and to c.
+      w_init: initializer of w [*kernel_size, channels, 4 width], for each of the gates i, f, g and
+        o separately; LeCun normal by default.
+      u_init: initializer of u [*kernel_size, width, 4 width], for each gate separately; orthogonal
+        by default.
+      b_init: initializer of b [4 width], for each gate separately; zeros by default.
+
+    Returns:
+      A cell from chunks x [batch, time, *space, channels] to y [batch, time, *space, width] of x's
+      dtype.
 
     Raises:
-      TypeError: for channels that are no floats.
-      ValueError: for x that is not [batch, time, *space, channels], a kernel of another number of
-        axes, or params that take other channels.
+      TypeError: if x is not floating point.
+      ValueError: if x is not [batch, time, *space, channels], if the kernel has another number of
+        axes, or if the params take other channels.
 
     (Shi et al., Convolutional LSTM network: a machine learning approach for precipitation
     nowcasting, 2015, without its peepholes, as in Keras.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.unroll(nn.conv_lstm(8, 3)), jax.numpy.ones((4, 6, 5, 5, 1))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.unroll(nn.conv_lstm(8, 3)), jnp.ones((4, 6, 5, 5, 1))
     >>> params, _ = net.init(jax.random.key(0), x)
     >>> params["w"].shape, net(params, x).shape
     ((3, 3, 1, 32), (4, 6, 5, 5, 8))
@@ -164,7 +179,7 @@ def conv_lstm(
         if space not in (1, 2, 3) or len(sizes) not in (1, space):
             raise ValueError(
                 f"conv_lstm of kernel_size {kernel_size} takes [batch, time, *space, channels] "
-                f"with one, two or three axes of space, one for each size, got {core.describe(x)}."
+                f"with one to three spatial axes, one for each size, got {core.describe(x)}."
             )
         return sizes * space if len(sizes) == 1 else sizes
 
@@ -193,7 +208,7 @@ def conv_lstm(
 
 
 def _conv(x: Any, w: Any) -> Any:
-    """A convolution that keeps the size of images, whatever leads [..., *space, channels]."""
+    """A convolution that keeps the size of images [..., *space, channels]."""
     if x.shape[-1] != w.shape[-2]:
         raise ValueError(
             f"conv_lstm has params for {w.shape[-2]} channels, got {core.describe(x)}: feed "
@@ -213,7 +228,7 @@ def _conv(x: Any, w: Any) -> Any:
 def remember(
     z: Any, c: Any, activation: Callable, coupled: bool = False, peepholes: Any = None
 ) -> tuple[Any, Any]:
-    """(h, c) of a long short-term memory, from the inputs z of its gates and its last c."""
+    """(h, c) of a long short-term memory from the gates' inputs z and the previous c."""
     *i, f, g, o = jnp.split(z, 3 if coupled else 4, axis=-1)
 
     def gate(z, row, c):
