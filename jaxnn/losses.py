@@ -48,6 +48,11 @@ def _is_array(x: Any) -> bool:
 
 def _only_array(x: Any, title: str) -> Any:
     """x, which must be an array; raises TypeError if it is not."""
+    if not _is_array(x):
+        raise TypeError(
+            f"{title} takes arrays, got {type(x).__name__}: give the part of the output that it "
+            f"measures, lambda prediction, target: {title}(prediction.output, target)."
+        )
     return x
 
 

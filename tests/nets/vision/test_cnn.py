@@ -158,7 +158,7 @@ def test_a_unet_sees_as_far_as_it_goes_down(widths, reach):
 def test_pictures_of_other_channels_are_refused(name):
     net = NETS[name]
     params, state = jax.eval_shape(net.init, KEY, X)
-    with pytest.raises(ValueError, match=r"has w .*, and needs .*: feed what it was made for"):
+    with pytest.raises(ValueError, match=r"has w .*, and needs .*: feed the input it was init"):
         jax.eval_shape(lambda p, s: net.apply(p, s, X[..., :1])[0], params, state)
 
 
