@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from tests.test_loop import BATCHES, OPTIMIZER, STEP, X, Y, equal, fit, start
 
 import jaxnn as nn
 from jaxnn.training import checkpoint
+from tests.training.test_loop import BATCHES, OPTIMIZER, STEP, X, Y, equal, fit, start
 
 # Orbax forgets readers of a file that it cannot read, and they complain once they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
