@@ -1,6 +1,6 @@
-"""Charts of times: horizontal bars from zero, one panel a question.
+"""Charts of times: horizontal bars from zero, one panel for each case.
 
-Where times lie too far apart for that they are points on a logarithmic axis, which has no zero.
+If the times of a panel are too far apart, they are points on a logarithmic axis, which has no zero.
 """
 
 import textwrap
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from jaxnn.checks import install
 
-FAR = 40  # the longest time over the shortest, from which on an axis is logarithmic
-COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")
+FAR = 40  # the ratio of the longest time to the shortest above which the axis is logarithmic
+COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")
 
 
 class Bar(NamedTuple):
-    """A median with its quartiles; bars of one group share a colour, bars of one label a place."""
+    """A median with its quartiles; bars of a group share a color, bars of a label a position."""
 
     label: str
     group: str
@@ -25,7 +25,7 @@ class Bar(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Bars under a title, and a line (where, what) beyond which no bar can get."""
+    """Bars under a title, and a limit (time, label) that is drawn as a line."""
 
     title: str
     bars: Sequence[Bar]
@@ -33,10 +33,10 @@ class Panel(NamedTuple):
 
 
 def draw(path: Path, title: str, unit: str, panels: Sequence[Panel]) -> None:
-    """Writes panels, two in a row, as a PNG; they share groups and the meaning of the limit.
+    """Write panels, two in a row, as a PNG; they share groups and the label of the limit.
 
     Raises:
-      ImportError: where matplotlib is not installed, with the command that installs it.
+      ImportError: if matplotlib is not installed, with the command that installs it.
     """
     try:
         import matplotlib
@@ -69,32 +69,33 @@ def draw(path: Path, title: str, unit: str, panels: Sequence[Panel]) -> None:
 
 def _panel(axis, panel: Panel, groups: list[str]) -> None:
     labels = list(dict.fromkeys(bar.label for bar in panel.bars))
-    thick = 0.8 / len(groups)
+    height = 0.8 / len(groups)
     ends = [bar.low for bar in panel.bars] + [bar.high for bar in panel.bars]
     ends += [panel.limit[0]] if panel.limit else []
     far = max(ends) > FAR * min(ends)
     for rank, group in enumerate(groups):
         bars = [bar for bar in panel.bars if bar.group == group]
-        places = [labels.index(bar.label) + (rank - (len(groups) - 1) / 2) * thick for bar in bars]
+        offset = (rank - (len(groups) - 1) / 2) * height
+        positions = [labels.index(bar.label) + offset for bar in bars]
         medians = [bar.median for bar in bars]
         spread = [[b.median - b.low for b in bars], [b.high - b.median for b in bars]]
-        colour = COLOURS[rank % len(COLOURS)]
+        color = COLORS[rank % len(COLORS)]
         if far:
-            axis.errorbar(medians, places, xerr=spread, fmt="o", color=colour, label=group)
+            axis.errorbar(medians, positions, xerr=spread, fmt="o", color=color, label=group)
         else:
-            axis.barh(places, medians, thick, xerr=spread, color=colour, label=group)
-        for place, bar in zip(places, bars, strict=True):
+            axis.barh(positions, medians, height, xerr=spread, color=color, label=group)
+        for position, bar in zip(positions, bars, strict=True):
             number = f"{bar.median:.0f}" if bar.median >= 100 else f"{bar.median:.3g}"
             end = 1.1 * bar.high if far else bar.high + 0.01 * max(ends)
-            axis.text(end, place, number, va="center", fontsize=8)
+            axis.text(end, position, number, va="center", fontsize=8)
     if panel.limit:
-        where, what = panel.limit
-        axis.axvline(where, color="black", linestyle="--", linewidth=1, label=what)
+        time, label = panel.limit
+        axis.axvline(time, color="black", linestyle="--", linewidth=1, label=label)
     axis.set_yticks(range(len(labels)), labels)
     if far:
         axis.set_xscale("log")
         axis.set_xlim(min(ends) / 2, 3 * max(ends))
     else:
         axis.set_xlim(0, 1.12 * max(ends))
-    axis.set_ylim(len(labels) - 0.5, -0.5)  # the first on top
+    axis.set_ylim(len(labels) - 0.5, -0.5)  # the first label at the top
     axis.set_title(textwrap.fill(panel.title, 48))

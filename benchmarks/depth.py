@@ -1,23 +1,19 @@
-"""Does compile time grow with depth? A transformer of 2 blocks and of 48, by `repeat`.
+"""Does compile time grow with depth? Transformers of 2 and of 48 blocks, by `repeat`.
 
-Seconds to trace and to compile one training step, in processes of their own so that nothing is
-cached, rounds interleaved.
+Seconds to trace and to compile one training step, each in a fresh process so that nothing is
+cached, with interleaved rounds.
 """
 
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from benchmarks import chart as charts
-from benchmarks import timing
-from benchmarks.backends import check, verdicts
+from benchmarks import checks, timing
 
-SHALLOW, DEEP, BAR = 2, 48, 1.3
+SHALLOW, DEEP, THRESHOLD = 2, 48, 1.3
 QUARTILES = ("low", "median", "high")
 PROGRAM = """
 import sys, time
@@ -41,38 +37,38 @@ print(traced - begin, time.perf_counter() - traced)
 """
 
 
-def seconds(depth: int) -> tuple[float, float]:
-    """Seconds to trace and to compile the step of so many blocks, in a fresh process."""
+def seconds(blocks: int) -> tuple[float, float]:
+    """Seconds to trace and to compile the step of a net with so many blocks, in a new process."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(depth)],
+        [sys.executable, "-c", PROGRAM, str(blocks)],
         env=environment,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    trace, compiling = map(float, done.stdout.split())
-    return trace, compiling
+    trace, compilation = map(float, done.stdout.split())
+    return trace, compilation
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """The report: a row for each depth, and the ratio of both against its bar."""
+    """The report: a row for each depth, and the check of their ratio."""
     taken: dict[int, list[tuple[float, float]]] = {SHALLOW: [], DEEP: []}
     for _ in range(2 if quick else 7):
-        for depth in taken:
-            taken[depth].append(seconds(depth))
-    whole = {depth: [sum(each) for each in of] for depth, of in taken.items()}
+        for blocks in taken:
+            taken[blocks].append(seconds(blocks))
+    total = {blocks: [sum(pair) for pair in pairs] for blocks, pairs in taken.items()}
     rows = []
-    for depth, of in taken.items():
-        low, median, high = timing.quartiles(whole[depth])
-        trace = timing.quartiles([each[0] for each in of])[1]
-        rows.append({"blocks": depth, "low": low, "median": median, "high": high, "trace": trace})
-    over = timing.ratio(whole[DEEP], whole[SHALLOW])
+    for blocks, pairs in taken.items():
+        low, median, high = timing.quartiles(total[blocks])
+        trace = timing.quartiles([pair[0] for pair in pairs])[1]
+        rows.append({"blocks": blocks, "low": low, "median": median, "high": high, "trace": trace})
+    over = timing.ratio(total[DEEP], total[SHALLOW])
+    metric = f"compile time of {DEEP} blocks over that of {SHALLOW}"
     return {
-        "jax": jax.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **timing.environment(),
         "rows": rows,
-        "checks": [check(f"compile time of {DEEP} blocks over that of {SHALLOW}", over, BAR)],
+        "checks": [checks.check(metric, over, THRESHOLD)],
     }
 
 
@@ -86,11 +82,11 @@ def text(report: dict[str, Any]) -> str:
     for row in report["rows"]:
         spread = f"[{row['low']:.2f}, {row['high']:.2f}]"
         lines.append(f"  {row['blocks']:>6}{row['median']:>9.2f}{spread:>16}{row['trace']:>15.2f}")
-    return "\n".join([*lines, "", *verdicts(report)])
+    return "\n".join([*lines, "", *checks.lines(report)])
 
 
 def chart(report: dict[str, Any], path: Path) -> None:
-    """One bar a depth."""
+    """One bar for each depth."""
     bars = [
         charts.Bar(f"{row['blocks']} blocks", "trace and compile", *(row[q] for q in QUARTILES))
         for row in report["rows"]

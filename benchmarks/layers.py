@@ -1,74 +1,64 @@
 """Is a training step of common networks as fast here as in Flax NNX, Equinox and PyTorch?
 
-Forward, backward and SGD with momentum on one batch, as users of each framework write them. What
-bounds each case, what was tried and what each try gave stands in benchmarks/README.md.
+Forward, backward and SGD with momentum on one batch, as users of each framework write them.
+docs/performance.md says what limits each case and what was tried.
 """
 
-import os
-import platform
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from benchmarks import chart as charts
-from benchmarks import race
-from benchmarks import raced as reports
-from benchmarks.backends import check, verdicts
-from benchmarks.peers import sizes
+from benchmarks import checks, race, timing
+from benchmarks import race_report as reports
+from benchmarks.peers import cases
 
 TITLES = (
-    *(sizes.CNN, sizes.RESNET, sizes.DEPTHWISE),
-    *(sizes.LSTM, sizes.LONG_LSTM, sizes.GRU, sizes.LONG_GRU),
-    *(sizes.GPT, sizes.LONG_GPT),
+    *(cases.CNN, cases.SMALL_RESNET, cases.DEPTHWISE),
+    *(cases.LSTM, cases.LONG_LSTM, cases.GRU, cases.LONG_GRU),
+    *(cases.GPT, cases.LONG_GPT),
 )
-QUICK = (sizes.CNN, sizes.LSTM)
+QUICK = (cases.CNN, cases.LSTM)
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """The report: a row for each case and framework, then checks against bars."""
+    """The report: a row for each case and framework, and the checks."""
     titles = QUICK if quick else TITLES
-    raced = race.race("layers", titles, rounds=3 if quick else 11, turn=0.05 if quick else 0.4)
-    for row in raced["rows"]:
-        rate = sizes.flops(row["case"]) / row["median_ms"] * 1e3
-        row["share_of_matmul"] = rate / raced["rates"][row["case"]]
-    return {
-        "jax": jax.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        **raced,
-        "checks": bars(raced["rows"]),
-    }
+    results = race.race("layers", titles, rounds=3 if quick else 11, turn=0.05 if quick else 0.4)
+    for row in results["rows"]:
+        rate = cases.flops(row["case"]) / row["median_ms"] * 1e3
+        row["share_of_matmul"] = rate / results["rates"][row["case"]]
+    return {**timing.environment(), **results, "checks": checks_of(results["rows"])}
 
 
-def bars(rows: list[dict]) -> list[dict]:
-    """jaxnn against the fastest JAX peer of each case, and the CNN's factor over Flax NNX."""
+def checks_of(rows: list[dict]) -> list[dict]:
+    """jaxnn beside the fastest JAX peer of each case, and its factor over Flax NNX for the CNN."""
     over = {(row["case"], row["framework"]): row["jaxnn_over_it"] for row in rows}
-    checks = reports.over_the_fastest(rows)
-    if (sizes.CNN, "Flax NNX") in over:
-        faster = 1 / over[sizes.CNN, "Flax NNX"]
-        checks.append(check("times as fast as Flax NNX, the CNN", faster, 2.5, True))
-    return checks
+    found = reports.over_the_fastest(rows)
+    if (cases.CNN, "Flax NNX") in over:
+        faster = 1 / over[cases.CNN, "Flax NNX"]
+        found.append(checks.check("times as fast as Flax NNX, the CNN", faster, 2.5, True))
+    return found
 
 
 def text(report: dict[str, Any]) -> str:
     """The report in lines."""
     lines = [
         f"One training step: forward, backward, SGD with momentum (jax {report['jax']}, "
-        f"{report['machine']}); each framework in a process of its own, rounds interleaved.",
+        f"{report['machine']}); each framework in its own process, rounds interleaved.",
         *reports.absent(report),
     ]
-    more = {"of matmul": lambda row: f"{row['share_of_matmul']:.1%}"}
+    columns = {"of matmul": lambda row: f"{row['share_of_matmul']:.1%}"}
     for title, rate in report["rates"].items():
-        gigas = sizes.flops(title) / 1e9
-        heading = f"{title}: {gigas:.3g} GFLOP; matmul {rate / 1e9:.0f} GFLOP/s"
-        lines += reports.table(report, title, heading, more)
-    return "\n".join([*lines, "", *verdicts(report)])
+        gflops = cases.flops(title) / 1e9
+        heading = f"{title}: {gflops:.3g} GFLOP; matmul {rate / 1e9:.0f} GFLOP/s"
+        lines += reports.table(report, title, heading, columns)
+    return "\n".join([*lines, "", *checks.lines(report)])
 
 
 def chart(report: dict[str, Any], path: Path) -> None:
-    """One panel a case, with the time that its matmuls alone would take."""
+    """One panel for each case, with the time that its flops take at the matmul rate."""
     panels = []
     for title, rate in report["rates"].items():
-        limit = (1e3 * sizes.flops(title) / rate, "its flops at the matmul rate")
+        limit = (1e3 * cases.flops(title) / rate, "its flops at the matmul rate")
         panels.append(reports.panel(report, title, limit))
     charts.draw(path, "One training step: forward, backward, SGD", "ms a step", panels)

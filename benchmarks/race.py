@@ -1,8 +1,8 @@
-"""Frameworks side by side: each in a process of its own, taking turns round after round.
+"""A race of frameworks: each runs in its own process, and they take turns round after round.
 
 Frameworks in one process would share threads, allocators and compile caches. Processes that wait
-for their turn compute nothing, and ratios are taken within a round, so that a machine whose speed
-drifts still gives fair ones.
+for their turn compute nothing, and ratios are taken within a round, so that they stay fair on a
+machine whose speed drifts.
 """
 
 import importlib.util
@@ -10,143 +10,174 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import timing
 from jaxnn.checks import install
 
+
+class Framework(NamedTuple):
+    """Where a framework's cases are: `benchmarks/peers/{library}/{benchmark}[_{variant}].py`.
+
+    The folder has the name of the package that has to be installed.
+    """
+
+    library: str
+    variant: str = ""
+
+    def module(self, benchmark: str) -> str:
+        """The module of its cases, below `benchmarks.peers`."""
+        return f"{self.library}.{benchmark}{'_' if self.variant else ''}{self.variant}"
+
+    def installed(self) -> bool:
+        """Whether its library is installed."""
+        return importlib.util.find_spec(self.library) is not None
+
+
 OURS = "jaxnn"
 FRAMEWORKS = {
-    OURS: "jaxnn",
-    "jaxnn by steps": "jaxnn_by_steps",
-    "Flax NNX": "flax",
-    "Equinox": "equinox",
-    "PyTorch": "torch",
-    "torch.compile": "torch_compiled",
-    "PyTorch Geometric": "torch_geometric",
-    "snnTorch": "snntorch",
-    "snnTorch, currents once": "snntorch_hoisted",
-    "MiniSom": "minisom",
-    "scikit-learn": "sklearn",
+    OURS: Framework("jaxnn"),
+    "jaxnn by steps": Framework("jaxnn", "by_steps"),
+    "Flax NNX": Framework("flax"),
+    "Equinox": Framework("equinox"),
+    "PyTorch": Framework("torch"),
+    "torch.compile": Framework("torch", "compiled"),
+    "PyTorch Geometric": Framework("torch_geometric"),
+    "snnTorch": Framework("snntorch"),
+    "snnTorch, currents once": Framework("snntorch", "hoisted"),
+    "MiniSom": Framework("minisom"),
+    "scikit-learn": Framework("sklearn"),
 }
-# The library of a module that is not named after it.
-LIBRARIES = {"jaxnn_by_steps": "jaxnn", "torch_compiled": "torch", "snntorch_hoisted": "snntorch"}
 JAX_PEERS = ("Flax NNX", "Equinox")
 INSTALL = install("peers")
-MATMUL = (1024, 1536)  # sizes that are tried for the machine's own rate
+MATMUL = (1024, 1536)  # the sizes that are tried for the machine's own matmul rate
 
-Ask = Any  # (request) -> answer
+Ask = Callable[[dict[str, Any]], dict[str, Any]]  # request -> answer
+Worker = tuple[list[str], Ask]  # the titles that a process has, and a function that asks it
 
 
 @contextmanager
-def worker(module: str) -> Iterator[tuple[list[str], Ask]]:
-    """The titles that a module of `benchmarks.peers` has, and a function that asks its process.
+def worker(module: str) -> Iterator[Worker]:
+    """A process that serves the cases of a module of `benchmarks.peers`; it ends on exit.
 
     Raises:
-      RuntimeError: where the process ends before it answers.
+      RuntimeError: if the process ends before it answers.
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "benchmarks.peers", module]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
-        to, back = process.stdin, process.stdout
-        assert to is not None
-        assert back is not None
+        requests, answers = process.stdin, process.stdout
+        assert requests is not None
+        assert answers is not None
 
         def answer() -> dict[str, Any]:
-            line = back.readline()
+            line = answers.readline()
             if not line:
                 raise RuntimeError(f"{module} ended with exit code {process.wait()}: see above.")
             return json.loads(line)
 
         def ask(request: dict[str, Any]) -> dict[str, Any]:
-            to.write(json.dumps(request) + "\n")
-            to.flush()
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
             return answer() if "case" in request else {}
 
-        # Leaving closes its stdin, at which it ends.
+        # Leaving this block closes the stdin of the process, and it ends.
         yield answer()["cases"], ask
 
 
 def race(benchmark: str, titles: Sequence[str], rounds: int, turn: float) -> dict[str, Any]:
-    """Every title in every framework that is installed and has it.
+    """Run every case in every installed framework that has it.
 
     Args:
-      benchmark: the modules of `benchmarks.peers` are those named `benchmark_in_...`.
+      benchmark: the name of the benchmark, as in the file names of `benchmarks/peers`.
       titles: the cases.
       rounds: turns of each framework.
-      turn: seconds that a turn takes, about.
+      turn: approximate seconds that a turn takes.
 
     Returns:
-      "rows": framework and case, milliseconds a step as quartiles, what jaxnn's step takes of it
-      within a round, parameters, and seconds until the first step was done; "rates": the matmul
-      rate in flop/s by case; "absent": frameworks that are not installed.
+      "rows": one for each case and framework (see `row`); "rates": the machine's matmul rate in
+      flop/s by case; "absent": frameworks that are not installed.
     """
-    modules = {each: f"benchmarks.peers.{benchmark}_in_{m}" for each, m in FRAMEWORKS.items()}
-    modules = {each: m for each, m in modules.items() if importlib.util.find_spec(m)}
-    there = {each: m for each, m in modules.items() if installed(each)}
+    modules = {name: each.module(benchmark) for name, each in FRAMEWORKS.items()}
+    modules = {
+        name: module
+        for name, module in modules.items()
+        if importlib.util.find_spec(f"benchmarks.peers.{module}")
+    }
+    absent = [name for name in modules if not FRAMEWORKS[name].installed()]
     rows, rates = [], {}
     with ExitStack() as stack:
-        asks: dict[str, tuple[list[str], Ask]] = {}
-        for framework, module in there.items():
-            asks[framework] = stack.enter_context(worker(module.rpartition(".")[2]))
+        workers: dict[str, Worker] = {
+            name: stack.enter_context(worker(module))
+            for name, module in modules.items()
+            if name not in absent
+        }
         for title in titles:
-            print(f"{title}: {', '.join(there)}", file=sys.stderr)
-            taken, facts, rates[title] = one(title, asks, rounds, turn)
-            rows += [row(title, framework, taken, facts[framework]) for framework in taken]
-    return {
-        "rows": rows,
-        "rates": rates,
-        "absent": [each for each in modules if each not in there],
-    }
+            seconds, facts, rates[title] = race_case(title, workers, rounds, turn)
+            rows += [row(title, name, seconds, facts[name]) for name in seconds]
+    return {"rows": rows, "rates": rates, "absent": absent}
 
 
-def installed(framework: str) -> bool:
-    """Whether there is the library that a framework's module is named after."""
-    module = FRAMEWORKS[framework]
-    return importlib.util.find_spec(LIBRARIES.get(module, module)) is not None
+def race_case(
+    title: str, workers: Mapping[str, Worker], rounds: int, turn: float
+) -> tuple[dict[str, list[float]], dict[str, dict], float]:
+    """Run one case, in turns, in every framework that has it.
 
-
-def one(title: str, asks: Mapping[str, tuple[list[str], Ask]], rounds: int, turn: float):
-    """Seconds a step by framework and round, what was told of each, and the matmul rate."""
-    asked = {each: ask for each, (titles, ask) in asks.items() if title in titles}
+    Returns:
+      Seconds a step by framework, a value for each round; the first answer of each framework; the
+      matmul rate.
+    """
+    runners = {name: ask for name, (titles, ask) in workers.items() if title in titles}
+    print(f"{title}: {', '.join(runners)}", file=sys.stderr)
     facts, steps = {}, {}
-    for framework, ask in asked.items():
-        facts[framework] = ask({"case": title, "steps": 2})
+    for name, ask in runners.items():
+        facts[name] = ask({"case": title, "steps": 2})
         once = ask({"case": title, "steps": 2})["seconds"] / 2
-        steps[framework] = max(1, round(turn / once))
-        ask({"case": title, "steps": steps[framework]})  # so many may be a program of their own
+        steps[name] = max(1, round(turn / once))
+        ask({"case": title, "steps": steps[name]})  # this number of steps may be its own program
 
-    def take(framework):
-        answer = asked[framework]({"case": title, "steps": steps[framework]})
-        return answer["seconds"] / steps[framework]
+    def take(name: str) -> float:
+        return runners[name]({"case": title, "steps": steps[name]})["seconds"] / steps[name]
 
     matmuls = timing.matmuls(MATMUL)
     for run in matmuls.values():
         timing.seconds(run)
-    taken, roofs = {framework: [] for framework in asked}, {n: [] for n in MATMUL}
+    seconds: dict[str, list[float]] = {name: [] for name in runners}
+    matmul_seconds: dict[int, list[float]] = {n: [] for n in MATMUL}
     for i in range(rounds):
-        for framework in list(asked)[:: -1 if i % 2 else 1]:
-            taken[framework].append(take(framework))
+        for name in list(runners)[:: -1 if i % 2 else 1]:
+            seconds[name].append(take(name))
         for n, run in matmuls.items():
-            roofs[n].append(timing.seconds(run))
-    for ask in asked.values():
+            matmul_seconds[n].append(timing.seconds(run))
+    for ask in runners.values():
         ask({"drop": title})
-    return taken, facts, timing.quartiles(timing.roof(roofs))[1]
+    return seconds, facts, timing.quartiles(timing.matmul_rates(matmul_seconds))[1]
 
 
-def row(title: str, framework: str, taken: Mapping[str, list[float]], facts: dict) -> dict:
-    """A framework's times of one case, and jaxnn's over them: below 1, jaxnn is faster."""
-    low, median, high = (1e3 * seconds for seconds in timing.quartiles(taken[framework]))
+def row(title: str, framework: str, seconds: Mapping[str, list[float]], facts: dict) -> dict:
+    """The results of one case in one framework.
+
+    Args:
+      title: the case.
+      framework: the framework.
+      seconds: seconds a step of each framework, a value for each round.
+      facts: the first answer of the framework's process.
+
+    Returns:
+      Milliseconds a step as quartiles, "jaxnn_over_it" (jaxnn's time over this one within a round:
+      below 1, jaxnn is faster), parameters, and seconds until the first step was done.
+    """
+    low, median, high = (1e3 * value for value in timing.quartiles(seconds[framework]))
     return {
         "case": title,
         "framework": framework,
         "median_ms": median,
         "low_ms": low,
         "high_ms": high,
-        "jaxnn_over_it": timing.ratio(taken[OURS], taken[framework]),
+        "jaxnn_over_it": timing.ratio(seconds[OURS], seconds[framework]),
         "parameters": facts["parameters"],
         "first_step_seconds": facts["first_seconds"],
     }

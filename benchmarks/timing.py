@@ -1,11 +1,12 @@
-"""How time is taken: rounds interleaved over variants, so that what is compared ran side by side.
+"""How times are taken: in rounds that interleave all variants, so that compared runs are adjacent.
 
-A machine's speed drifts from minute to minute; ratios taken within one round hold. So every round
-runs each variant once, the machine's own matmul among them, and all results are medians over
+A machine's speed drifts from minute to minute, but ratios within one round hold. Therefore every
+round runs each variant once, and with them the machine's own matmul; all results are medians over
 rounds.
 """
 
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -17,23 +18,31 @@ import jax
 import jax.numpy as jnp
 
 
+def environment() -> dict[str, str]:
+    """The JAX version and the machine, for a report."""
+    return {
+        "jax": jax.__version__,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
 def seconds(run: Callable[[], Any]) -> float:
-    """The time of one call, until its result is there."""
+    """The time of one call, until its result is ready."""
     begin = time.perf_counter()
     jax.block_until_ready(run())
     return time.perf_counter() - begin
 
 
-def compiling(run: Callable[[], Any]) -> float:
-    """The time that a first call takes longer than a second: tracing and compiling."""
+def compile_seconds(run: Callable[[], Any]) -> float:
+    """How much longer a first call takes than a second one: the time to trace and compile."""
     first = seconds(run)
     return max(first - seconds(run), 0.0)
 
 
 def interleaved(variants: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, list[float]]:
-    """Seconds of a call of each variant in each round, after one round of warm-up.
+    """Seconds that a call of each variant takes in each round, after one round of warm-up.
 
-    Every other round runs backwards, so that no variant always follows the same other.
+    Every other round runs backwards, so that no variant always follows the same other one.
     """
     for run in variants.values():
         jax.block_until_ready(run())
@@ -64,31 +73,29 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 
 def matmuls(sizes: Sequence[int]) -> dict[int, Callable[[], jax.Array]]:
-    """Products of two square float32 matrices, variants for `interleaved`, by size."""
+    """Products of two square float32 matrices by size, as variants for `interleaved`."""
     multiply = jax.jit(jnp.matmul)
     matrices = {n: jax.random.normal(jax.random.key(n), (n, n), jnp.float32) for n in sizes}
     return {n: lambda a=a: multiply(a, a) for n, a in matrices.items()}
 
 
-def roof(taken: Mapping[int, Sequence[float]]) -> list[float]:
-    """The matmul rate of each round in flop/s: 2 n^3 in its time, at the size that is fastest."""
+def matmul_rates(taken: Mapping[int, Sequence[float]]) -> list[float]:
+    """The matmul rate of each round in flop/s: 2 n^3 over its time, at the fastest size n."""
     best = max(taken, key=lambda n: n**3 / statistics.median(taken[n]))
-    return [2 * best**3 / each for each in taken[best]]
+    return [2 * best**3 / value for value in taken[best]]
 
 
-def importing(module: str, after: Sequence[str], repeats: int) -> list[float]:
-    """Seconds that `import module` takes in a fresh process that has imported others before."""
+def import_seconds(module: str, after: Sequence[str], repeats: int) -> list[float]:
+    """Seconds that `import module` takes in a fresh process which has imported others before."""
     program = (
         f"import time, {', '.join(after)}\nbegin = time.perf_counter()\n"
         f"import {module}\nprint(time.perf_counter() - begin)"
     )
     # The same search path as here, so that the same module is found from any folder.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", program]
     taken = []
     for _ in range(repeats):
-        done = subprocess.run(
-            command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
         taken.append(float(done.stdout))
     return taken

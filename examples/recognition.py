@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 import jaxnn as nn
 from examples import Check, Options, Result, data
 from examples.common import figures
-from jaxnn.nets.vision.cnn import basic_block
+from jaxnn.nets.vision.resnet import basic_block
 
 SMOOTHING = 0.1  # the share of a label that is spread over all classes
 RATE = 6e-3  # the highest learning rate

@@ -1,6 +1,6 @@
 """A variational autoencoder learns digits: how likely it finds new ones, and digits it generates.
 
-Gray pixels are treated as probabilities: every step samples black or white pixels anew, from digits
+Gray pixels are treated as probabilities: every step samples new black or white pixels, from digits
 that are rotated, scaled and moved a little. The pixels of the test digits are sampled only once.
 Their likelihood is measured by the importance-weighted bound with 500 samples of the code, and
 compared with that of a mixture of Bernoulli distributions fitted to the same digits, whose

@@ -131,15 +131,9 @@ from jaxnn.nets.mlp import (
     mlp,
 )
 from jaxnn.nets.recurrent import ctc
-from jaxnn.nets.recurrent.rnn import (
-    attention_decoder,
-    linear_rnn,
-    rnn,
-    rnn_classifier,
-    rnn_language_model,
-    rnn_tagger,
-    seq2seq,
-)
+from jaxnn.nets.recurrent.heads import rnn_classifier, rnn_language_model, rnn_tagger
+from jaxnn.nets.recurrent.rnn import linear_rnn, rnn
+from jaxnn.nets.recurrent.seq2seq import attention_decoder, seq2seq
 from jaxnn.nets.transformer.block import depth_scaled_init, transformer, transformer_block
 from jaxnn.nets.transformer.encoder_decoder import (
     EncoderDecoder,
@@ -152,10 +146,16 @@ from jaxnn.nets.transformer.text import (
     language_model,
     text_encoder,
 )
-from jaxnn.nets.vision.cnn import (
+from jaxnn.nets.vision.convnext import (
     convnext,
+)
+from jaxnn.nets.vision.lenet import (
     lenet,
+)
+from jaxnn.nets.vision.resnet import (
     resnet,
+)
+from jaxnn.nets.vision.unet import (
     unet,
 )
 from jaxnn.nets.vision.video import (

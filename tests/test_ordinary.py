@@ -14,8 +14,10 @@ import pytest
 
 FOLDER = Path(__file__).parent
 FILES = [  # the longest first, so that each part has one of them
-    each.name
-    for each in sorted(FOLDER.glob("test_*.py"), key=lambda each: each.stat().st_size, reverse=True)
+    str(each.relative_to(FOLDER))
+    for each in sorted(
+        FOLDER.rglob("test_*.py"), key=lambda each: each.stat().st_size, reverse=True
+    )
     if each.name != Path(__file__).name and "mark.ordinary" in each.read_text(encoding="utf-8")
 ]
 PARTS = 4  # processes, which a run in parallel shares out

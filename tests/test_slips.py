@@ -51,7 +51,7 @@ def test_rnn_takes_a_factory_of_cells(cell):
 
 
 def test_a_map_takes_a_grid():
-    with pytest.raises(TypeError, match=r"som takes a grid, such as nn\.Grid\(6, 6\), got 6"):
+    with pytest.raises(TypeError, match=r"takes a grid, such as nn\.som\.Grid\(6, 6\), got 6"):
         nn.som.self_organizing_map(6, 6)
 
 

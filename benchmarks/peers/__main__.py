@@ -1,7 +1,8 @@
-"""One framework in a process of its own: reads requests from stdin, answers on stdout.
+"""Serve the cases of one framework from a process of its own: requests on stdin, answers on stdout.
 
-`python -m benchmarks.peers layers_in_torch`, then lines such as {"case": TITLE, "steps": 5} or
-{"drop": TITLE}; each is answered by a line with what it took or why it could not.
+`python -m benchmarks.peers torch.layers` reads lines such as {"case": TITLE, "steps": 5} and
+answers each with one line of JSON that holds the seconds it took. {"drop": TITLE} frees a case and
+has no answer.
 """
 
 import importlib
@@ -12,26 +13,26 @@ import time
 
 
 def serve(module: str) -> None:
-    """Answers until stdin ends."""
-    # Whatever a library prints goes to stderr: stdout is for answers alone.
+    """Answer requests until stdin ends."""
+    # Whatever a library prints goes to stderr, because stdout is for answers alone.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    cases, built = importlib.import_module(f"benchmarks.peers.{module}").CASES, {}
+    cases, running = importlib.import_module(f"benchmarks.peers.{module}").CASES, {}
     print(json.dumps({"cases": list(cases)}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         if "drop" in request:
-            built.pop(request["drop"], None)
+            running.pop(request["drop"], None)
             continue
         title, answer = request["case"], {}
-        if title not in built:
+        if title not in running:
             begin = time.perf_counter()
             run, answer["parameters"] = cases[title]()
             run(1)
             answer["first_seconds"] = time.perf_counter() - begin
-            built[title] = run
+            running[title] = run
         begin = time.perf_counter()
-        built[title](request["steps"])
+        running[title](request["steps"])
         answer["seconds"] = time.perf_counter() - begin
         print(json.dumps(answer), file=answers, flush=True)
 

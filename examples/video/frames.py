@@ -115,10 +115,11 @@ def predictions(params, known: np.ndarray, test: np.ndarray) -> dict[str, np.nda
     """The last frames of test windows, as predicted by the network and by the baselines."""
     predict = jax.jit(lambda past: net(params, past))
     parts = [predict(test[i : i + 4, ..., :-1]) for i in range(0, len(test), 4)]
+    past = jnp.asarray(test[..., :-1])
     kernel = one_kernel(known[::4])  # neighboring windows are nearly the same
     return {
         "network": np.concatenate(parts),
-        "one kernel": test[..., -2] + np.asarray(differences(test[..., :-1])) @ kernel,
+        "one kernel": test[..., -2] + np.asarray(differences(past)) @ kernel,
         "last frame, moved": np.stack([moved_on(past) for past in test[..., :-1]]),
         "last frame": test[..., -2],
     }

@@ -13,31 +13,25 @@ DIRECTION_THRESHOLD = 0.97  # accuracy
 
 
 def run(options: Options) -> Result:
-    clip, split = data.city(), frames.TRAINING_FRAMES
+    clip, split, digits = data.city(), frames.TRAINING_FRAMES, data.digits()
     known, test = frames.windows(clip, 0, split), frames.windows(clip, split, len(clip))
     end = frames.learn(options, known)
     predicted = frames.predictions(end.train.params, known, test)
     ratios = {name: ratio(each, test[..., -1]) for name, each in predicted.items()}
-    means = {name: float(each.mean()) for name, each in ratios.items()}
-
-    digits = data.digits()
-    direction_end, clips = directions.learn(options, digits), directions.fixed_clips(options, digits)
-    beliefs = directions.beliefs(direction_end.train, clips.x)
-    light = directions.by_light(np.asarray(clips.x)) == np.asarray(clips.direction)
+    direction_end = directions.learn(options, digits)
+    clips = directions.fixed_clips(options, digits)
     accuracy = directions.accuracy(direction_end.train, clips)
+    beliefs = directions.beliefs(direction_end.train, clips.x)
     return Result(
         checks=(
-            Check("psnr", means["network"], THRESHOLD),
+            Check("psnr", float(ratios["network"].mean()), THRESHOLD),
             Check("way_accuracy", accuracy, DIRECTION_THRESHOLD),
         ),
         baseline="one kernel for all pixels, by least squares",
-        baseline_value=means["one kernel"],
+        baseline_value=float(ratios["one kernel"].mean()),
         steps=frames.length(options),
         parameters=nn.count_params(end.train.params),
-        metrics=metrics(ratios)
-        | {"way_accuracy_by_light": float(np.mean(light))}
-        | {"way_parameters": float(nn.count_params(direction_end.train.params))}
-        | {"way_train_loss": direction_end.history[-1]["loss"]},
+        metrics=frame_metrics(ratios) | direction_metrics(direction_end, clips),
         history=end.history,
         figures={
             "next_frame": draw_frames(test[..., -1], predicted, ratios, split),
@@ -51,9 +45,18 @@ def ratio(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(frames.decibels(jnp.asarray(prediction), jnp.asarray(truth)))
 
 
-def metrics(ratios: dict[str, np.ndarray]) -> dict[str, float]:
+def frame_metrics(ratios: dict[str, np.ndarray]) -> dict[str, float]:
     return {
         "psnr_gain": float((ratios["network"] - ratios["one kernel"]).mean()),
         "psnr_of_the_last_frame_moved": float(ratios["last frame, moved"].mean()),
         "psnr_of_the_last_frame": float(ratios["last frame"].mean()),
+    }
+
+
+def direction_metrics(end: nn.training.FitResult, clips: directions.Clips) -> dict[str, float]:
+    by_light = directions.by_light(np.asarray(clips.x))
+    return {
+        "way_accuracy_by_light": float(np.mean(by_light == np.asarray(clips.direction))),
+        "way_parameters": float(nn.count_params(end.train.params)),
+        "way_train_loss": end.history[-1]["loss"],
     }

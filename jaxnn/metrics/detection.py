@@ -6,8 +6,10 @@ import numpy as np
 
 from jaxnn.core import check_int
 from jaxnn.metrics.metric import Metric
-from jaxnn.nets.detection.boxes import Objects, join_objects
-from jaxnn.nets.detection.boxes import mean_average_precision as average_precision_of
+from jaxnn.nets.detection.average_precision import (
+    mean_average_precision as average_precision_of,
+)
+from jaxnn.nets.detection.objects import Objects, join_objects
 
 
 def mean_average_precision(

@@ -16,23 +16,29 @@ def mlp(
     activation: Callable = jax.nn.relu,
     w_init: Callable = jax.nn.initializers.he_normal(),
 ) -> Layer:
-    """Dense layers of these widths, an activation after each but the last.
+    """A multilayer perceptron: dense layers with an activation after each but the last.
 
     y = w_n a(... a(w_1 x + b_1) ...) + b_n
 
     Args:
-      *widths: outputs of each layer; x [..., features] gives y [..., widths[-1]].
-      activation: any function of arrays; `jax.nn.relu` by default.
-      w_init: initialiser of the weights, by default He normal, which keeps the variance through
+      *widths: the number of outputs of each dense layer.
+      activation: a function of arrays.
+      w_init: initializer of the weights, by default He normal, which keeps the variance through
         rectifiers (He et al., Delving deep into rectifiers, 2015).
 
+    Returns:
+      A layer from x [..., features] to y [..., widths[-1]] of x's dtype.
+
     Raises:
-      ValueError: for no widths at all.
+      TypeError: if x is not floating point.
+      ValueError: if there are no widths, or one is less than 1.
+
+    (Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, 1986.)
 
     >>> import jax, jaxnn as nn
-    >>> net = nn.mlp(16, 16, 1)
-    >>> params, _ = net.init(jax.random.key(0), jax.numpy.ones((4, 3)))
-    >>> net(params, jax.numpy.ones((4, 3))).shape
+    >>> net, x = nn.mlp(16, 16, 1), jax.numpy.ones((4, 3))
+    >>> params, _ = net.init(jax.random.key(0), x)
+    >>> net(params, x).shape
     (4, 1)
     """
     if not widths:

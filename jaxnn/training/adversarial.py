@@ -1,4 +1,4 @@
-"""Adversarial training: two nets, each with its loss and optimizer, and a step that alternates."""
+"""Adversarial training: one step updates a discriminator and a generator in turn."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,14 +11,16 @@ import optax
 from jaxnn import core
 from jaxnn.core import Layer, Tree, describe, fold_in
 from jaxnn.training.step import TrainState
-from jaxnn.training.step import init_train as one_net
-from jaxnn.training.step import step as one_step
+from jaxnn.training.step import init_train as init_net
+from jaxnn.training.step import step as net_step
 
 
 class Adversaries(NamedTuple):
-    """All that adversarial training needs to go on; `training.fit` takes it as it takes a `Train`.
+    """The state of adversarial training; `training.fit` takes it in the place of a `TrainState`.
 
-    average: the generator's params averaged over steps, from which to draw.
+    generator: the `TrainState` of the generator.
+    discriminator: the `TrainState` of the discriminator.
+    average: the generator's params averaged over steps, which `sample` uses.
     """
 
     generator: TrainState
@@ -27,12 +29,12 @@ class Adversaries(NamedTuple):
 
     @property
     def step(self) -> jax.Array:
-        """Steps taken, int32 []: those of the generator."""
+        """The number of steps of the generator so far, int32 []."""
         return self.generator.step
 
     @property
     def key(self) -> jax.Array:
-        """The root of the run's random order."""
+        """The root key of the run, from which the order of the data is drawn."""
         return self.generator.key
 
 
@@ -43,24 +45,31 @@ def init_train(
     z: Tree,
     x: Tree,
 ) -> Adversaries:
-    """The adversaries before the first step, from an example input of each net.
+    """Initialize adversarial training from an example input of each net.
 
     Args:
       nets: (generator, discriminator).
-      optimizers: any two of optax's, in that order.
-      key: `jax.random.key(seed)`.
-      z: what the generator takes: noise, or (noise, labels).
-      x: what the discriminator takes: rows, or (rows, labels).
+      optimizers: two optax optimizers, in that order.
+      key: `jax.random.key(seed)`; it determines initialization, data order and noise.
+      z: an example input of the generator: noise, or (noise, labels).
+      x: an example input of the discriminator: rows, or (rows, labels).
 
-    >>> import jax, jaxnn as nn, optax
+    Returns:
+      `Adversaries` before the first step.
+
+    Raises:
+      TypeError: if an optimizer is not one of optax's, or if the key is not a key.
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn, optax
     >>> nets, adam = (nn.mlp(8, 2), nn.mlp(8, 1)), optax.adam(1e-3)
-    >>> z, x = jax.numpy.ones((4, 3)), jax.numpy.ones((4, 2))
-    >>> int(nn.gan.init_train(nets, (adam, adam), jax.random.key(0), z, x).step)
+    >>> z, x = jnp.ones((4, 3)), jnp.ones((4, 2))
+    >>> train = nn.gan.init_train(nets, (adam, adam), jax.random.key(0), z, x)
+    >>> int(train.step)
     0
     """
-    one = one_net(nets[0], optimizers[0], fold_in(key, 0), z)
-    other = one_net(nets[1], optimizers[1], fold_in(key, 1), x)
-    return Adversaries(one, other, jax.tree.map(jnp.copy, one.params))
+    generator = init_net(nets[0], optimizers[0], fold_in(key, 0), z)
+    discriminator = init_net(nets[1], optimizers[1], fold_in(key, 1), x)
+    return Adversaries(generator, discriminator, jax.tree.map(jnp.copy, generator.params))
 
 
 def step(
@@ -70,43 +79,56 @@ def step(
     critic_steps: int = 1,
     decay: float = 0.999,
 ) -> Callable:
-    """One alternation: (Adversaries, batch) -> (Adversaries, metrics), jitted and donated.
+    """One alternation of both nets: (Adversaries, batch) -> (Adversaries, metrics), jitted.
 
-    First the discriminator takes `critic_steps` steps, each on rows of its own, as a scan: compile
-    time does not grow with them. Then the generator takes one, on the last of those rows, and its
-    average follows: average <- d average + (1 - d) params with d = min(decay, t / (t + 1)) at step
-    t from 0, the plain mean at first.
+    First the discriminator takes `critic_steps` steps, each on its own part of the batch. They run
+    as a scan, so that compile time does not grow with their number. Then the generator takes one
+    step on the last part, and its average follows:
+
+    average <- d average + (1 - d) params, with d = min(decay, t / (t + 1)) at step t = 0, 1, ...
+
+    At first this is the plain mean. The given `Adversaries` are donated: their buffers are reused,
+    and they may not be read again.
 
     Args:
-      losses: of the generator and of the discriminator, as for `training.step`,
+      losses: (loss of the generator, loss of the discriminator), each
         (params, state, (opponent, batch), *, key, train) -> (scalar, (state, metrics)), where the
-        opponent is the other net's `Train` without its optimizer. `losses` makes the usual two.
-      optimizers: any two of optax's, in that order.
-      critic_steps: of the discriminator to one of the generator. A batch is cut into as many parts
-        and has a multiple of as many rows.
-      decay: what is kept of the average, in [0, 1).
+        opponent is the other net's `TrainState` without its optimizer state; `losses` makes the
+        usual two.
+      optimizers: two optax optimizers, in that order.
+      critic_steps: the number of steps of the discriminator for each step of the generator. The
+        batch is split into as many parts, so its rows must be a multiple of it.
+      decay: the fraction of the average that each step keeps, in [0, 1).
 
-    Metrics are "loss", the sum of both, "generator_loss", "discriminator_loss", and those of the
-    losses by name behind "generator_" and "discriminator_", all means over the critic's steps.
+    Returns:
+      A function (Adversaries, batch) -> (Adversaries, metrics), jitted. The metrics are "loss", the
+      sum of both losses, "generator_loss", "discriminator_loss", and the losses' own metrics with
+      the prefix "generator_" or "discriminator_"; those of the discriminator are means over its
+      steps.
 
     Raises:
-      ValueError: for critic_steps less than 1, a decay out of range, or rows that do not divide.
+      ValueError: if critic_steps is less than 1, or if decay is out of range; at the first call, if
+        the rows of the batch are not a multiple of critic_steps.
 
-    >>> import jax, jaxnn as nn, optax
+    (Goodfellow et al., Generative adversarial networks, 2014.)
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn, optax
     >>> nets, optimizers = (nn.mlp(8, 2), nn.mlp(8, 1)), (optax.adam(1e-3), optax.adam(1e-3))
-    >>> z, x = jax.numpy.ones((8, 3)), jax.numpy.ones((8, 2))
+    >>> z, x = jnp.ones((8, 3)), jnp.ones((8, 2))
     >>> train = nn.gan.init_train(nets, optimizers, jax.random.key(0), z, x)
-    >>> update = nn.gan.step(nn.gan.losses(nets, 3), optimizers, critic_steps=2)
-    >>> train, metrics = update(train, x)
+    >>> step = nn.gan.step(nn.gan.losses(nets, 3), optimizers, critic_steps=2)
+    >>> train, metrics = step(train, x)
     >>> int(train.step), int(train.discriminator.step)
     (1, 2)
     """
     critic_steps = core.check_int(critic_steps, "gan.step: critic_steps")
     if not 0 <= decay < 1:
-        raise ValueError(f"gan.step: decay must be in [0, 1), got {decay!r}: 0.999, say.")
-    learn, judge = (one_step(*each) for each in zip(losses, optimizers, strict=True))
+        raise ValueError(f"gan.step: decay must be in [0, 1), got {decay!r}: 0.999 is usual.")
+    generator_step, discriminator_step = (
+        net_step(loss, optimizer) for loss, optimizer in zip(losses, optimizers, strict=True)
+    )
 
-    def cut(leaf):
+    def split(leaf):
         if leaf.shape[0] % critic_steps:
             raise ValueError(
                 f"gan.step with critic_steps={critic_steps} takes batches of a multiple of "
@@ -115,25 +137,27 @@ def step(
         return leaf.reshape(critic_steps, leaf.shape[0] // critic_steps, *leaf.shape[1:])
 
     def update(train: Adversaries, batch: Tree) -> tuple[Adversaries, dict]:
-        parts = jax.tree.map(cut, batch)
+        parts = jax.tree.map(split, batch)
         opponent = train.generator._replace(opt_state=())
-        discriminator, judged = jax.lax.scan(
-            lambda held, part: judge(held, (opponent, part)), train.discriminator, parts
+        discriminator, of_discriminator = jax.lax.scan(
+            lambda state, part: discriminator_step(state, (opponent, part)),
+            train.discriminator,
+            parts,
         )
         last = jax.tree.map(lambda leaf: leaf[-1], parts)
         opponent = discriminator._replace(opt_state=())
-        generator, learned = learn(train.generator, (opponent, last))
+        generator, of_generator = generator_step(train.generator, (opponent, last))
         t = train.step.astype(jnp.float32)
-        fresh = 1 - jnp.minimum(decay, t / (t + 1))
+        weight = 1 - jnp.minimum(decay, t / (t + 1))
         average = jax.tree.map(
-            lambda old, new: old + fresh.astype(old.dtype) * (new - old),
+            lambda old, new: old + weight.astype(old.dtype) * (new - old),
             train.average,
             generator.params,
         )
-        judged = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), judged)
-        metrics = {"loss": learned["loss"] + judged["loss"]}
-        metrics |= {f"generator_{title}": value for title, value in learned.items()}
-        metrics |= {f"discriminator_{title}": value for title, value in judged.items()}
+        of_discriminator = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), of_discriminator)
+        metrics = {"loss": of_generator["loss"] + of_discriminator["loss"]}
+        metrics |= {f"generator_{title}": value for title, value in of_generator.items()}
+        metrics |= {f"discriminator_{title}": value for title, value in of_discriminator.items()}
         return Adversaries(generator, discriminator, average), metrics
 
     return jax.jit(update, donate_argnums=0)
@@ -141,11 +165,19 @@ def step(
 
 @partial(jax.jit, static_argnums=0)
 def sample(generator: Layer, train: Adversaries, given: Tree) -> Any:
-    """What the averaged generator makes of noise z, or of (z, labels), in evaluation.
+    """Generate rows with the averaged generator, in evaluation.
 
-    >>> import jax, jaxnn as nn, optax
+    Args:
+      generator: the generator.
+      train: the state of adversarial training, from `init_train` or `step`.
+      given: noise z [rows, latent], or (z, labels).
+
+    Returns:
+      The output of the generator, such as images [rows, height, width, channels].
+
+    >>> import jax, jax.numpy as jnp, jaxnn as nn, optax
     >>> nets, adam = (nn.mlp(8, 2), nn.mlp(8, 1)), optax.adam(1e-3)
-    >>> z, x = jax.numpy.ones((4, 3)), jax.numpy.ones((4, 2))
+    >>> z, x = jnp.ones((4, 3)), jnp.ones((4, 2))
     >>> train = nn.gan.init_train(nets, (adam, adam), jax.random.key(0), z, x)
     >>> nn.gan.sample(nets[0], train, z).shape
     (4, 2)

@@ -37,7 +37,7 @@ def case(function, x: tuple[int, ...], w: tuple[int, ...], bias: bool = True, **
 
 
 def cases():
-    """The same names as in tests/test_conv.py."""
+    """The same names as in tests/layers/convolution/test_conv.py."""
     return {
         "conv-1d": case(conv, (2, 9, 2), (4, 2, 3), stride=2),
         "conv-1d-dilated": case(conv, (2, 9, 3), (3, 3, 4), dilation=2, padding=2),

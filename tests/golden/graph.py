@@ -35,7 +35,7 @@ def case(layer, names, x, *, edges=None, after=None, zero=(), batch=None):
 
 
 def cases():
-    """The same names as in tests/test_graph.py."""
+    """The same names as in tests/nets/graph/test_conv.py."""
     x, edges = draw(7, 4, seed=9), draw(9, 2, seed=8)
     attention = {"w": "lin.weight", "send": "att_src", "receive": "att_dst", "b": "bias"}
     second = {"send": "lin_l.weight", "receive": "lin_r.weight", "a": "att", "b": "bias"}

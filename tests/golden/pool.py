@@ -17,7 +17,7 @@ def case(function, *shape: int, ties: bool = False):
 
 
 def cases():
-    """The same names as in tests/test_pool.py."""
+    """The same names as in tests/layers/convolution/test_pool.py."""
     f = functional
     return {
         "max-1d": case(last(f.max_pool1d, 3), 2, 9, 2),

@@ -12,7 +12,7 @@ def upsample(scale, mode: str):
 
 
 def cases():
-    """The same names as in tests/test_reshape.py."""
+    """The same names as in tests/layers/convolution/test_reshape.py."""
     return {
         "nearest-1d": case(upsample(3, "nearest"), 2, 4, 2),
         "nearest-2d": case(upsample((2, 3), "nearest"), 2, 3, 2, 2),

@@ -1,8 +1,8 @@
 """Sparse mixtures of experts: a router sends each row to a few of many experts.
 
-A net has many times the params of one that is dense, for the same work a row. The losses that keep
-all experts in use, and how much each is used, leave in state, as a `Routing`; `routed` adds them to
-the loss of any net in which there are such layers.
+Such a net has many times the params of a dense net for the same work per row. The auxiliary losses
+that keep all experts in use, and the usage of each expert, are in the state as a `Routing`;
+`routed` adds them to the loss of a net.
 """
 
 import math
@@ -53,56 +53,65 @@ def sparse_mixture(
     b_init: Callable = jax.nn.initializers.zeros,
     out_init: Callable | None = None,
 ) -> Layer:
-    """n feedforward layers of which each row goes to top_k, in the place of a `feed_forward`.
+    """A router and n feed-forward experts, top_k of which process each row.
 
-    y = sum over the top_k experts i of g_i f_i(x), with g the softmax of the router's logits x w:
-    over the chosen ones, or for top_k = 1 over all.
+    y = sum over the top_k experts i of g_i f_i(x)
 
-    Params are {"router", "experts"}, and "shared" where there are shared experts; those of experts
-    are those of `ensemble(feed_forward(width), n)`. State is a `Routing` of the last pass.
+    g is the softmax of the router's logits x w over the chosen experts, or over all experts if
+    top_k is 1. The layer takes the place of a `feed_forward`.
 
-    Of (x, mask), with mask bool [batch, time], padding goes to no expert, takes no room, counts in
-    no loss and usage, and leaves zeros.
+    The params are {"router", "experts"}, and "shared" with shared experts; those of the experts
+    are the params of `ensemble(feed_forward(width), n)`. The state is a `Routing` of the last pass.
 
-    With a capacity, each expert takes in training ceil(capacity rows top_k / n) rows, first choices
-    first; others find no place and leave zeros, so that in a residual they pass by. In evaluation
-    nothing is dropped, since there rows do not see each other; and in training neither, without a
-    capacity.
+    With a capacity, each expert accepts ceil(capacity rows top_k / n) rows in training, first
+    choices first; the others are dropped and contribute zeros, so that in a residual they pass
+    unchanged. Nothing is dropped without a capacity, or in evaluation, in which the rows of a batch
+    must not affect each other.
 
     Args:
-      width: hidden features of one expert; x [..., features] gives y [..., features].
-      n: how many experts there are.
-      top_k: to how many of them a row goes.
-      capacity: room in training, as a multiple of an equal share; 1.25 is usual. None for no limit.
-      shared: how many experts more, of the same width, every row goes to, with a weight of 1.
-      form: how nothing is dropped: "ragged" is `jax.lax.ragged_dot`, "blocks" pads the rows of each
-        expert to whole blocks. "auto" is blocks on a CPU, where XLA computes a ragged product as n
-        whole ones, and ragged elsewhere.
+      width: the number of hidden features of each expert.
+      n: the number of experts.
+      top_k: the number of experts that process each row.
+      capacity: the room of each expert in training, as a multiple of an equal share of the rows;
+        1.25 is usual, and None sets no limit.
+      shared: the number of additional experts of the same width that process every row, with a
+        weight of 1.
+      activation: a function of arrays, applied to the hidden features of each expert.
+      gated: whether the experts are gated, as in `feed_forward`.
+      bias: whether the dense layers of the experts have biases.
+      form: how rows are grouped if none is dropped: "ragged" uses `jax.lax.ragged_dot`; "blocks"
+        pads the rows of each expert to whole blocks. "auto" uses blocks on a CPU, where XLA
+        computes a ragged product as n whole ones, and ragged elsewhere.
       axis_name: the mesh axis over which `jax.shard_map` splits both rows and experts; rows travel
-        by all-to-all. `expert_parallel` does it all.
-      activation, gated, bias, w_init, b_init, out_init: those of `feed_forward`.
+        by all-to-all. `expert_parallel` sets all of this up.
+      w_init: an initializer of the experts' weights.
+      b_init: an initializer of the experts' biases.
+      out_init: an initializer of the weights of each expert's last layer; `w_init` by default.
+
+    Returns:
+      A layer from x [..., features] to y [..., features] of x's dtype. For (x, mask), with mask
+      bool [batch, time], the padding goes to no expert, takes no room, counts in no loss or usage,
+      and its output is zero.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for a top_k above n, a capacity of zero or less, an unknown form; for params of
-        another net.
+      TypeError: if x is not floating point.
+      ValueError: if top_k exceeds n, if the capacity is not positive, or if the form is unknown; at
+        the first call, if the params belong to another net.
 
     (Shazeer et al., Outrageously large neural networks, 2017; top_k = 1: Fedus, Zoph and Shazeer,
     Switch transformers, 2021; z loss: Zoph et al., ST-MoE, 2022; shared experts: Dai et al.,
     DeepSeekMoE, 2024; blocks: Gale et al., MegaBlocks, 2022.)
 
-    >>> import jax, jaxnn as nn
-    >>> net, x = nn.mixture.sparse_mixture(16, 4, 2, shared=1), jax.numpy.ones((6, 5, 8))
+    >>> import jax, jax.numpy as jnp, jaxnn as nn
+    >>> net, x = nn.mixture.sparse_mixture(16, 4, 2, shared=1), jnp.ones((6, 5, 8))
     >>> params, state = jax.eval_shape(net.init, jax.random.key(0), x)
     >>> y, state = jax.eval_shape(net.apply, params, state, x)
     >>> y.shape, params["experts"]["up"]["w"].shape, state.usage.shape
     ((6, 5, 8), (4, 8, 16), (4,))
     """
-    width, n = (
-        core.check_int(width, "sparse_mixture: width"),
-        core.check_int(n, "sparse_mixture: n"),
-    )
-    top_k, shared = _options(n, top_k, capacity, shared, form)
+    width = core.check_int(width, "sparse_mixture: width")
+    n = core.check_int(n, "sparse_mixture: n")
+    top_k, shared = _check_options(n, top_k, capacity, shared, form)
     options: dict[str, Any] = {"activation": activation, "gated": gated, "bias": bias}
     options |= {"w_init": w_init, "b_init": b_init, "out_init": out_init}
     expert = feed_forward(width, **options)
@@ -113,40 +122,42 @@ def sparse_mixture(
         x, _ = split_mask(x)
         core.check_features(x, "sparse_mixture")
         layers = (router, ensemble(expert, n), common)
-        made = {
+        params = {
             part: layer.init(core.fold_in(key, i), x)[0]
             for i, (part, layer) in enumerate(zip(parts, layers, strict=False))
         }
         zero = jnp.zeros((), core.param_dtype(x))
-        return made, Routing(zero, zero, jnp.zeros(n, zero.dtype), zero)
+        return params, Routing(zero, zero, jnp.zeros(n, zero.dtype), zero)
 
     def apply(params, state, x, *, key=None, train=False):
         core.require_state(state, "sparse_mixture")
         x, mask = split_mask(x)
         x = x if mask is None else zero_masked(x, mask)
-        held = None if mask is None else jnp.asarray(mask).reshape(-1)
+        valid = None if mask is None else jnp.asarray(mask).reshape(-1)
         rows = jnp.asarray(core.check_features(x, "sparse_mixture")).reshape(-1, x.shape[-1])
         core.unpack_params(params, x, "sparse_mixture", *parts)
         logits = router(params["router"], rows.astype(core.param_dtype(x)))
-        choice = top_k_route(logits, top_k, held)
+        choice = top_k_route(logits, top_k, valid)
         room = None if axis_name is None else rows.shape[0]
         if core.check_train(train) and capacity is not None:
             room = max(math.ceil(capacity * rows.shape[0] * top_k / n), 1)
         if rows.shape[0] == 0:
-            y, lost = rows, jnp.zeros((), jnp.int32)
+            y, dropped = rows, jnp.zeros((), jnp.int32)
         elif room is None:
             y = _dropless(params["experts"], rows, choice, expert, activation, form)
-            lost = jnp.zeros((), jnp.int32)
+            dropped = jnp.zeros((), jnp.int32)
         else:
-            y, lost = _within(expert, params["experts"], rows, choice, room, axis_name)
+            y, dropped = _with_capacity(expert, params["experts"], rows, choice, room, axis_name)
         y = y + common(params["shared"], rows) if shared else y
-        y = y if held is None else jnp.where(held[:, None], y, 0)
-        return y.reshape(x.shape), router_stats(logits, choice, lost, axis_name, held)
+        y = y if valid is None else jnp.where(valid[:, None], y, 0)
+        return y.reshape(x.shape), router_stats(logits, choice, dropped, axis_name, valid)
 
     return Layer(init, apply, "sparse_mixture")
 
 
-def _options(n: int, top_k: int, capacity: float | None, shared: int, form: str) -> tuple[int, int]:
+def _check_options(
+    n: int, top_k: int, capacity: float | None, shared: int, form: str
+) -> tuple[int, int]:
     top_k = core.check_int(top_k, "sparse_mixture: top_k")
     if top_k > n:
         raise ValueError(f"sparse_mixture: a row cannot go to top_k = {top_k} of {n} experts.")
@@ -159,22 +170,22 @@ def _options(n: int, top_k: int, capacity: float | None, shared: int, form: str)
     return top_k, core.check_int(shared, "sparse_mixture: shared", 0)
 
 
-# The ways through the experts
+# Computing the experts
 
 
-def _within(
+def _with_capacity(
     expert: Layer, params: Tree, x: jax.Array, choice: Choice, room: int, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """Rows through experts that have so much room each, and how many copies found none."""
+    """The outputs of experts that accept `room` rows each, and the number of dropped copies."""
     n, size = len(choice.counts), len(choice.counts) * room
     slot = capacity_slots(choice, room * jnp.arange(n, dtype=jnp.int32), room, size)
     inside = scatter(x, slot, size).reshape(n, room, -1)
     if axis_name is None:
         y = vmap_modules(expert, n)(params, inside)
-    else:  # to the device of each expert, from all devices, and back
+    else:  # send the rows to the devices of their experts, and the results back
         send = partial(jax.lax.all_to_all, axis_name=axis_name, tiled=True)
-        held = jax.tree.leaves(params)[0].shape[0]
-        y = vmap_modules(expert, held)(params, send(inside, split_axis=0, concat_axis=1))
+        local = jax.tree.leaves(params)[0].shape[0]
+        y = vmap_modules(expert, local)(params, send(inside, split_axis=0, concat_axis=1))
         y = send(y, split_axis=1, concat_axis=0)
     y = gather(y.reshape(size, -1), slot, choice.weights.astype(x.dtype))
     return y, ((slot == size) & (choice.ranks < NOWHERE)).sum(dtype=jnp.int32)
@@ -188,14 +199,14 @@ def _dropless(params, x, choice, expert: Layer, activation: Callable, form: str)
 
 
 def _ragged(activation: Callable, params: Tree, x: jax.Array, choice: Choice) -> jax.Array:
-    """Copies sorted by expert, without gaps, through products whose groups are the experts."""
+    """The copies sorted by expert, without gaps, in ragged products with a group per expert."""
     size, counts = choice.experts.size, choice.counts
     slot = capacity_slots(choice, jnp.cumsum(counts, dtype=jnp.int32) - counts, size, size)
     owner = jnp.repeat(jnp.arange(len(counts), dtype=jnp.int32), counts, total_repeat_length=size)
     params = core.cast(params, x.dtype)
 
     def layer(name, h):
-        # A zero that XLA removes: under vmap, ragged_dot wants a batch of weights as well.
+        # Under vmap, ragged_dot needs a batch of weights as well; XLA removes this zero.
         w = params[name]["w"] + (counts[0] * 0).astype(h.dtype)
         y = jax.lax.ragged_dot(h, w, counts)
         return y + params[name]["b"][owner] if "b" in params[name] else y
@@ -207,28 +218,28 @@ def _ragged(activation: Callable, params: Tree, x: jax.Array, choice: Choice) ->
 
 
 def _blocks(expert: Layer, params: Tree, x: jax.Array, choice: Choice) -> jax.Array:
-    """Copies sorted by expert, each expert's in whole blocks, through one product over blocks."""
+    """The copies sorted by expert, padded to whole blocks, in one product over all blocks."""
     n, copies = len(choice.counts), choice.experts.size
     block = _block(copies, n)
     padded = -(-choice.counts // block) * block
     ends = jnp.cumsum(padded, dtype=jnp.int32)
-    blocks = (copies + n * (block - 1)) // block  # as many as there can be
+    blocks = (copies + n * (block - 1)) // block  # the largest possible number
     slot = capacity_slots(choice, ends - padded, copies, blocks * block)
     first = block * jnp.arange(blocks, dtype=jnp.int32)[:, None]
     owner = ((ends - padded)[None] <= first) & (first < ends[None])
 
-    def own(leaf):
-        # A product, since the gradient of an index adds up a block at a time on one core.
+    def weights_of_blocks(leaf):
+        # Not an index: its gradient would add up one block at a time, on one core.
         return jnp.tensordot(owner.astype(leaf.dtype), leaf, 1, precision="highest")
 
-    mine = jax.tree.map(own, core.cast(params, x.dtype))
+    block_params = jax.tree.map(weights_of_blocks, core.cast(params, x.dtype))
     inside = scatter(x, slot, blocks * block).reshape(blocks, block, -1)
-    y = vmap_modules(expert, blocks)(mine, inside).reshape(blocks * block, -1)
+    y = vmap_modules(expert, blocks)(block_params, inside).reshape(blocks * block, -1)
     return gather(y, slot, choice.weights.astype(x.dtype))
 
 
 def _block(copies: int, n: int) -> int:
-    """Rows of a block: half of an equal share, so that little is padding, within limits."""
+    """The rows of a block: half of an equal share, to limit the padding, but 8 to 128."""
     if jax.export.is_symbolic_dim(copies):
         return 128
     return min(max(1 << max(copies // (2 * n), 1).bit_length() - 1, 8), 128)

@@ -12,7 +12,7 @@ from jaxnn.layers.convolution.conv import conv
 from jaxnn.layers.convolution.pool import global_avg_pool
 from jaxnn.layers.dense import dense
 from jaxnn.layers.norm import batch_norm
-from jaxnn.nets.vision.cnn import DEPTHS, HE
+from jaxnn.nets.vision.resnet import DEPTHS, HE
 from jaxnn.printing import factory
 
 
@@ -25,35 +25,40 @@ def video_resnet(
     width: int = 64,
     small: bool = False,
 ) -> Layer:
-    """A ResNet of basic blocks over clips: its convolutions are over time, height and width.
+    """A ResNet of basic blocks for clips, with convolutions over time, height and width.
 
     stem - stage 1 - ... - stage n - mean over space and time - dense
 
-    Each stage but the first halves time, height and width, and has twice the channels. The stem is
-    3 x 7 x 7 and halves height and width alone.
+    Each stage but the first halves time, height and width, and doubles the channels. The stem is
+    3 x 7 x 7 and halves height and width only.
 
     Args:
-      classes: logits; x [batch, time, height, width, channels] gives y [batch, classes]. With None
-        there is no head, and y is the map of the last stage.
-      depth: 18 or 34 layers, or the blocks of each stage, (1, 1).
-      factored: whether each convolution is one over space and then one over time, R(2+1)D, which
-        has as many params and one activation more.
-      width: channels of the first stage.
-      small: for frames of up to 64 pixels: the stem is 3 x 3 x 3 of stride 1.
+      classes: the number of classes, or None for a net without a head.
+      depth: 18 or 34 layers, or the number of blocks of each stage, such as (1, 1).
+      factored: whether each convolution is one over space followed by one over time, R(2+1)D, which
+        has as many params and one more activation.
+      width: the number of channels of the first stage.
+      small: whether the stem is 3 x 3 x 3 of stride 1, for frames of up to 64 pixels.
+
+    Returns:
+      A layer from x [batch, time, height, width, channels] to logits [batch, classes] of x's dtype,
+      or with None to the map of the last stage, [batch, time, rows, columns, features].
 
     Raises:
-      ValueError: for another depth, no blocks, or a width less than 1; for an input that is no
-        clip.
+      TypeError: if x is not floating point.
+      ValueError: if depth is not one of those above, there are no blocks, width is less than 1, or
+        x does not have five axes.
 
     (Tran et al., A closer look at spatiotemporal convolutions for action recognition, 2018.)
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.video_resnet(8, (1, 1), width=8, small=True), jax.numpy.ones((2, 4, 8, 8, 1))
     >>> params, state = jax.eval_shape(net.init, jax.random.key(0), x)
-    >>> jax.eval_shape(net.apply, params, state, x)[0].shape
+    >>> y, state = jax.eval_shape(net.apply, params, state, x)
+    >>> y.shape
     (2, 8)
     """
-    basic = {each: blocks for each, blocks in DEPTHS.items() if each < 50}
+    basic = {layers: blocks for layers, blocks in DEPTHS.items() if layers < 50}
     blocks = tuple(depth) if isinstance(depth, Sequence) else basic.get(depth, ())
     if not blocks:
         raise ValueError(
@@ -71,21 +76,18 @@ def video_resnet(
         return x
 
     size, stride = ((3, 3, 3), 1) if small else ((3, 7, 7), (1, 2, 2))
-    middle = max(45 * width // 64, 1)  # 45 for 64, as the authors have it
+    middle = max(45 * width // 64, 1) if factored else None  # 45 for 64, as the authors have it
     parts: dict[str, Any] = {
-        "stem": serial(clip, *_conv(width, size, stride, middle if factored else None), jax.nn.relu)
+        "stem": serial(clip, *_conv_norm(width, size, stride, middle), jax.nn.relu)
     }
-    before = width
+    channels = width
     for i, n in enumerate(blocks):
         core.check_int(n, "video_resnet: blocks of a stage")
-        own, rest = width * 2**i, [(width * 2**i, 1)] * (n - 1)
-        parts[f"stage{i + 1}"] = serial(
-            *(
-                video_block(channels, own, stride=by, factored=factored)
-                for channels, by in [(before, 1 if i == 0 else 2), *rest]
-            )
-        )
-        before = own
+        out = width * 2**i
+        first = video_block(channels, out, stride=1 if i == 0 else 2, factored=factored)
+        others = [video_block(out, out, factored=factored) for _ in range(n - 1)]
+        parts[f"stage{i + 1}"] = serial(first, *others)
+        channels = out
     if classes is not None:
         parts |= {"pool": global_avg_pool(), "head": dense(classes)}
     return serial(**parts)
@@ -97,47 +99,57 @@ def video_block(channels: int, width: int, *, stride: int = 1, factored: bool = 
 
     y = relu(s(x) + norm(conv(relu(norm(conv(x))))))
 
-    conv is 3 x 3 x 3, or where it is factored 1 x 3 x 3 to m channels, norm, relu, and 3 x 1 x 1,
-    with m such that there are as many params: m = 27 channels width / (9 channels + 3 width). s is
-    the identity, or norm(conv1(x)) where the shape changes.
+    conv is 3 x 3 x 3, or if factored 1 x 3 x 3 to m channels, norm, relu, and 3 x 1 x 1, with m
+    such that there are as many params: m = 27 channels width / (9 channels + 3 width). s is the
+    identity, or norm(conv1(x)) if the shape changes.
 
     Args:
-      channels: of the input x [batch, time, height, width, channels].
-      width: channels of the output.
-      stride: along all three axes.
-      factored: whether space and time come in turn.
+      channels: the number of channels of the input.
+      width: the number of channels of the output.
+      stride: the stride along all three axes.
+      factored: whether each convolution is one over space followed by one over time.
+
+    Returns:
+      A layer from x [batch, time, height, width, channels] to y of x's dtype, with `width` channels
+      and the other axes divided by the stride.
 
     Raises:
-      ValueError: for channels or a width less than 1.
+      TypeError: if x is not floating point.
+      ValueError: if channels or width is less than 1.
 
-    (Tran et al., 2018.)
+    (Tran et al., A closer look at spatiotemporal convolutions for action recognition, 2018.)
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.video_block(8, 16, stride=2, factored=True), jax.numpy.ones((2, 4, 8, 8, 8))
     >>> params, state = jax.eval_shape(net.init, jax.random.key(0), x)
-    >>> jax.eval_shape(net.apply, params, state, x)[0].shape
+    >>> y, state = jax.eval_shape(net.apply, params, state, x)
+    >>> y.shape
     (2, 2, 4, 4, 16)
     """
     channels = core.check_int(channels, "video_block: channels")
     width = core.check_int(width, "video_block: width")
-    # Both convolutions of a block have the first one's number of channels between, as published.
+    # Both convolutions have the m of the first one, as published.
     middle = max(27 * channels * width // (9 * channels + 3 * width), 1) if factored else None
     body = serial(
-        *(*_conv(width, (3, 3, 3), stride, middle), jax.nn.relu),
-        *_conv(width, (3, 3, 3), 1, middle),
+        *_conv_norm(width, (3, 3, 3), stride, middle),
+        jax.nn.relu,
+        *_conv_norm(width, (3, 3, 3), 1, middle),
     )
-    same = stride == 1 and channels == width
-    shortcut = None if same else serial(*_conv(width, (1, 1, 1), stride, None))
+    same_shape = stride == 1 and channels == width
+    shortcut = None if same_shape else serial(*_conv_norm(width, (1, 1, 1), stride, None))
     return serial(residual(body, shortcut), jax.nn.relu)
 
 
-def _conv(width: int, size: tuple, stride: Any, middle: int | None) -> tuple:
+def _conv_norm(width: int, size: tuple, stride: Any, middle: int | None) -> tuple:
     """A convolution and its norm, over space and time, or over space and then over time."""
     options: dict[str, Any] = {"padding": "SYMMETRIC", "bias": False, "w_init": HE}
     if middle is None:
         return conv(width, size, stride=stride, **options), batch_norm()
     time, *space = stride if isinstance(stride, tuple) else (stride,) * 3
     return (
-        *(conv(middle, (1, *size[1:]), stride=(1, *space), **options), batch_norm(), jax.nn.relu),
-        *(conv(width, (size[0], 1, 1), stride=(time, 1, 1), **options), batch_norm()),
+        conv(middle, (1, *size[1:]), stride=(1, *space), **options),
+        batch_norm(),
+        jax.nn.relu,
+        conv(width, (size[0], 1, 1), stride=(time, 1, 1), **options),
+        batch_norm(),
     )

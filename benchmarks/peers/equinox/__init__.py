@@ -1,0 +1,1 @@
+"""The cases in Equinox: nets of one row, mapped over rows by vmap."""

@@ -1,0 +1,8 @@
+"""The cases of `benchmarks/sequences.py` in Flax NNX."""
+
+from benchmarks.peers import cases
+from benchmarks.peers.flax.layers import CASES as LAYERS
+from benchmarks.peers.flax.layers import gpt
+
+CASES = {title: LAYERS[title] for title in (cases.GPT, cases.LSTM, cases.GRU)}
+CASES[cases.DEEP_GPT] = lambda: gpt(8, 128, depth=12)

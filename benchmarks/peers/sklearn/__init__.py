@@ -1,0 +1,1 @@
+"""The RBF network beside scikit-learn's kernel ridge regression."""

@@ -1,0 +1,1 @@
+"""The cases in PyTorch, eager unless a file is named `_compiled`."""

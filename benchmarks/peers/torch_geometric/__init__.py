@@ -1,0 +1,1 @@
+"""The graph networks in PyTorch Geometric."""
