@@ -154,7 +154,7 @@ def spec_augment(
 
     y = x outside the masked bands and spans, and 0 inside. The width of each band is uniform from 0
     to `band` and its start uniform over the positions where it fits; spans likewise. Zero should be
-    the mean of x: normalize it before. The time warp of the paper, which it found to matter least,
+    the mean of x: normalize x first. The time warp of the paper, which it found to matter least,
     is left out.
 
     Args:

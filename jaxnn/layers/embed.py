@@ -175,7 +175,9 @@ def sinusoidal_positions(*, base: float = 10_000.0) -> Cell:
     ['0.84', '0.54']
     """
     if not 1 < base < float("inf"):
-        raise ValueError(f"sinusoidal_positions: base must be above 1, got {base!r}: 10000, e.g.")
+        raise ValueError(
+            f"sinusoidal_positions: base must be above 1, got {base!r}: 10000.0 is usual."
+        )
 
     def init(key, x):
         _even(x)

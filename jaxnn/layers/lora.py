@@ -88,8 +88,8 @@ def lora(
     def carry(params, x):
         return core.initial_carry(layer, _merged(params, scale), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         merged = _merged(params, scale)
         y, memory, state = core.apply_either(layer, merged, state, memory, x, key=key, train=train)
         return (memory, y), state

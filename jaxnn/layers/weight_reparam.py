@@ -70,8 +70,8 @@ def spectral_norm(layer: Any, *, steps: int = 1, where: Callable[[str], bool] = 
     def carry(params, x):
         return core.initial_carry(child, params, x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         state, chosen = core.require_state(state, title), _chosen(params, where, title)
         vectors = state["vectors"]
         if core.check_train(train):
@@ -131,8 +131,8 @@ def weight_norm(layer: Any, *, where: Callable[[str], bool] = named_w) -> Net:
     def carry(params, x):
         return core.initial_carry(child, restored(params), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         params = restored(params)
         with core.error_scope(title, None, child, x):
             y, memory, state = core.apply_either(

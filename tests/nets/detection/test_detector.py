@@ -62,7 +62,7 @@ def test_a_backbone_without_one_whole_stride_is_refused(backbone):
 def test_pictures_of_other_channels_and_bytes_are_refused():
     net = small()
     params, _ = net.init(KEY, X)
-    with pytest.raises(ValueError, match="feed what it was made for"):
+    with pytest.raises(ValueError, match="feed the input it was init"):
         net(params, jnp.tile(X, (1, 1, 1, 3)))
     with pytest.raises(TypeError, match=r"x.astype\(jnp.float32\) / 255"):
         net.init(KEY, jnp.zeros((2, *SIZE, 1), jnp.uint8))
