@@ -178,7 +178,7 @@ def mean_over_rows(
         if _is_array(prediction):
             raise
         raise TypeError(
-            f"{title} could not take {type(prediction).__name__}, which the net puts out: give the "
+            f"{title} could not take {type(prediction).__name__}, the output of the net: give the "
             "part that it measures, lambda prediction, target: loss(prediction.output, target)."
         ) from error
     if not hasattr(value, "dtype") and not isinstance(value, int | float):
