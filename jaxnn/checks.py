@@ -52,8 +52,8 @@ def check_number(
     A traced number is let through, since its value is not known yet.
 
     Raises:
-      TypeError: for what is not a real number, such as a bool, a string or an array of many.
-      ValueError: for NaN, an infinity, or a number out of range.
+      TypeError: if it is not a real number, but a bool, a string or an array of many.
+      ValueError: if it is NaN, infinite or out of range.
 
     >>> check_number(-1.0, "tau", above=0)
     Traceback (most recent call last):
@@ -104,8 +104,8 @@ def check_labels(labels: Any, classes: int, title: str, ignore: int | None = Non
     Values are looked at only outside `jax.jit`, where they are known.
 
     Raises:
-      TypeError: for labels that are not integers.
-      ValueError: for a label out of range.
+      TypeError: if the labels are not integers.
+      ValueError: if a label is out of range.
 
     >>> check_labels(np.array([0, 3]), 3, "accuracy")
     Traceback (most recent call last):

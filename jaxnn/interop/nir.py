@@ -87,8 +87,8 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
       `nir.NIRGraph`.
 
     Raises:
-      ImportError: where the package nir is not installed, with the command that installs it.
-      ValueError: for no parts, or params of another chain.
+      ImportError: if the package nir is not installed, with the command that installs it.
+      ValueError: if there are no parts, or the params are of another chain.
 
     (Pedersen et al., Neuromorphic intermediate representation: a unified instruction set for
     interoperable brain-inspired computing, 2024.)
@@ -175,7 +175,7 @@ def from_nir(graph: Any, *, dt: float = DT) -> tuple[tuple[Part, ...], tuple]:
       (parts, params), for `jaxnn.spiking.spiking_chain(*parts)`.
 
     Raises:
-      ImportError: where the package nir is not installed, with the command that installs it.
+      ImportError: if the package nir is not installed, with the command that installs it.
       ValueError: if the graph is not a chain, for nodes of another kind, and for neurons that rest
         at, or go to, what is not zero.
     """

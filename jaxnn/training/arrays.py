@@ -16,7 +16,7 @@ def as_arrays(data: Any, what: str) -> Tree:
     Arrays of other libraries come in by `__dlpack__` (PyTorch's tensors) or `__array__`.
 
     Raises:
-      TypeError: for leaves that are not arrays of numbers, such as Python numbers, strings and
+      TypeError: if leaves are not arrays of numbers, such as Python numbers, strings and
         tables of pandas.
       ValueError: for integers that JAX's dtype would wrap, and floats that it would make infinite.
     """

@@ -25,8 +25,8 @@ def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
     """An Orbax `CheckpointManager` of a directory, which is made if need be and locked.
 
     Raises:
-      ImportError: where Orbax is not installed, with the command that installs it.
-      OSError: where the directory cannot be written, or another run uses it.
+      ImportError: if Orbax is not installed, with the command that installs it.
+      OSError: if the directory cannot be written, or another run uses it.
     """
     try:
         import orbax.checkpoint as ocp
@@ -86,7 +86,7 @@ def save(manager: Any, step: int, trees: dict[str, Tree], notes: dict) -> None:
     """Saves pytrees by name and JSON notes under a step, in the background.
 
     Raises:
-      OSError: where this save or the one before could not be written.
+      OSError: if this save or the one before could not be written.
     """
     import orbax.checkpoint as ocp
 
@@ -110,7 +110,7 @@ def restore(
     A save that is damaged, or whose train is `spoiled`, is moved aside with a warning.
 
     Raises:
-      ValueError: where the save is of another net, optimizer or run; where none is whole.
+      ValueError: if the save is of another net, optimizer or run; if none is whole.
     """
     steps = sorted(manager.all_steps(read=True), reverse=True)
     faults = []

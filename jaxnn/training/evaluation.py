@@ -36,8 +36,8 @@ def evaluate(
       the mean of "loss" and of each metric by name.
 
     Raises:
-      TypeError: for leaves that are not arrays of numbers.
-      ValueError: for data without rows, and for a metric that is not one number.
+      TypeError: if leaves are not arrays of numbers.
+      ValueError: if the data have no rows, or a metric is not one number.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(1), jax.numpy.ones((5, 3))
@@ -78,8 +78,8 @@ def predict(net: Any, train: TrainState, data: Any, *, batch_size: int | None = 
       a pytree of NumPy arrays with all rows first.
 
     Raises:
-      TypeError: for a net that is not a layer, and for leaves that are not arrays of numbers.
-      ValueError: for data without rows, and for outputs that do not have the rows of their batch.
+      TypeError: if the net is not a layer, or leaves are not arrays of numbers.
+      ValueError: if the data have no rows, or outputs do not have the rows of their batch.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(1), jax.numpy.ones((5, 3))
@@ -124,7 +124,7 @@ def measure(
     Raises:
       TypeError: for a net that is not a layer, metrics that are not a `Metric`, and leaves that
         are not arrays of numbers.
-      ValueError: for data without rows, and for predictions or targets that a metric refuses.
+      ValueError: if the data have no rows, or a metric refuses predictions or targets.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, x = nn.dense(2), jax.random.normal(jax.random.key(1), (5, 3))

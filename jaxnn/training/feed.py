@@ -39,7 +39,7 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
     and the step alone.
 
     Raises:
-      TypeError: for leaves that are not arrays of numbers.
+      TypeError: if leaves are not arrays of numbers.
       ValueError: for no rows, leaves of unequal rows, a batch larger than the data, NaN, or numbers
         that the device's dtypes cannot hold.
     """

@@ -45,7 +45,7 @@ def check_losses(losses: np.ndarray, end: int, in_a_row: int, tolerate: int, sav
       tolerate: how many in a row are let through.
 
     Raises:
-      FloatingPointError: for more than that, naming the step.
+      FloatingPointError: if there are more of them, with the step.
     """
     for i, loss in enumerate(losses):
         in_a_row = 0 if np.isfinite(loss) else in_a_row + 1

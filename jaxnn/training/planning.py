@@ -69,10 +69,10 @@ TARGETS: dict[str, Chip] = {
 
 
 class CompiledPlan(NamedTuple):
-    """What a compiled step takes; sizes are bytes on one device, `seconds` were spent here.
+    """What a compiled step needs; sizes are bytes on one device, `seconds` is the compile time.
 
-    Outputs mostly lie where the donated arguments lay; `peak` counts them once, and adds
-    temporaries and a TPU's program. A collective in a loop counts once, as in the program.
+    Outputs mostly reuse the memory of the donated arguments; `peak` counts them once, and adds
+    temporaries and the program of a TPU. A collective in a loop counts once, as in the program.
     """
 
     target: str
@@ -111,22 +111,31 @@ def available() -> dict[str, str | None]:
 def compile_for(
     target: str, step: Callable[[Any, Any], Any], train: Any, batch: Any
 ) -> CompiledPlan:
-    """Compile a data-parallel train step for all devices of an absent accelerator.
+    """Compiles a data-parallel train step for all devices of an absent accelerator.
+
+    Of a GPU's memory JAX takes three quarters unless XLA_PYTHON_CLIENT_MEM_FRACTION says more.
+    Scratch memory of kernels that are chosen on the card (convolutions) is not in the figures.
 
     Args:
-      target: a name in `TARGETS` and a size, else one chip: the sides of a TPU slice in chips
-        ("v5e:2x2", "v5p:2x2x1") or a count of GPUs ("h100:8").
+      target: a name in `TARGETS` and a size, one chip by default: the sides of a TPU slice in chips
+        ("v5e:2x2", "v5p:2x2x1") or a number of GPUs ("h100:8").
       step: (train, batch) -> (train, metrics), jitted or not, without shardings of its own.
-      train: pytree of arrays or `jax.ShapeDtypeStruct`s; donated, with a copy on every device.
-      batch: likewise; the first axis of every leaf is shared out among the devices.
+      train: a pytree of arrays or `jax.ShapeDtypeStruct`s; donated, with a copy on every device.
+      batch: the same; the first axis of every leaf is divided among the devices.
 
-    Of a GPU's memory JAX takes three quarters unless XLA_PYTHON_CLIENT_MEM_FRACTION says more,
-    and scratch of kernels that are chosen on the card (convolutions) is not in the figures.
+    Returns:
+      A `CompiledPlan`: memory, collectives and compile time.
 
     Raises:
-      ValueError: the target is unknown, or the batch does not divide by its devices.
-      ImportError: the compiler is not installed; the message says what installs it.
-      MemoryError: the step does not fit; the message has the needed and the available memory.
+      ValueError: if the target is unknown, or the batch does not divide by its devices.
+      ImportError: if the compiler is not installed, with the command that installs it.
+      MemoryError: if the step does not fit, with the needed and the available memory.
+
+    >>> import jaxnn as nn
+    >>> step = lambda train, batch: (train, {})
+    >>> nn.training.compile_for("h10", step, (), ())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: target 'h10' is unknown: did you mean 'h100', or another of ...
     """
     name, shape = _parse(target)
     chip = TARGETS[name]
@@ -197,6 +206,14 @@ def report(plan: CompiledPlan) -> str:
 
     Returns:
       Text.
+
+    >>> import jaxnn as nn
+    >>> sizes = {"arguments": 2**20, "outputs": 2**20, "temporaries": 0, "peak": 2**20}
+    >>> plan = nn.training.CompiledPlan(
+    ...     target="v5e:2x2", devices=4, **sizes, capacity=2**34, collectives={}, seconds=1.0
+    ... )
+    >>> print(nn.training.report(plan).split("\\n")[0])
+    v5e:2x2 (devices: 4): compiled, not run
     """
     room = f" of {_size(plan.capacity)} ({plan.peak / plan.capacity:.1%})" if plan.capacity else ""
     counts = ", ".join(f"{count} {kind}" for kind, count in plan.collectives.items()) or "none"
