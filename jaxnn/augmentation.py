@@ -38,13 +38,13 @@ def affine(x: jax.Array, matrices: Any) -> jax.Array:
     >>> nn.augmentation.affine(x, jnp.array([[[1.0, 0, 0], [0, 1, 0.5]]]))[0, 0, :, 0]
     Array([0.5, 1.5, 2.5, 1.5], dtype=float32)
     """
-    batch, height, width, channels = _pictures(x, "affine").shape
+    batch, height, width, channels = _images(x, "affine").shape
     if jnp.shape(matrices) != (batch, 2, 3):
         raise ValueError(
-            f"affine takes matrices [{batch}, 2, 3], one for each picture, got "
+            f"affine takes matrices [{batch}, 2, 3], one for each image, got "
             f"{core.describe(jnp.asarray(matrices))}."
         )
-    wide = core.param_dtype(x)  # half precision cannot tell apart the places of a large picture
+    wide = core.param_dtype(x)  # half precision cannot tell apart the places of a large image
     matrices = jnp.asarray(matrices).astype(wide)
     sizes = (height, width)
     grid = jnp.meshgrid(*(jnp.arange(n, dtype=wide) - (n - 1) / 2 for n in sizes), indexing="ij")
@@ -113,7 +113,7 @@ def rotate(key: jax.Array, x: jax.Array, degrees: float) -> jax.Array:
     """
     if not 0 <= degrees <= 180:
         raise ValueError(f"rotate: degrees must be in [0, 180], got {degrees!r}.")
-    dtype = core.param_dtype(_pictures(x, "rotate"))
+    dtype = core.param_dtype(_images(x, "rotate"))
     angles = jax.random.uniform(key, (x.shape[0],), dtype, -degrees, degrees)
     return affine(x, rotation(angles))
 
@@ -138,7 +138,7 @@ def shift(key: jax.Array, x: jax.Array, most: int) -> jax.Array:
     (8, 28, 28, 1)
     """
     most = core.check_int(most, "shift: most", 0)
-    return _window(key, _pictures(x, "shift"), x.shape[1:3], most, "shift")
+    return _window(key, _images(x, "shift"), x.shape[1:3], most, "shift")
 
 
 def crop(key: jax.Array, x: jax.Array, size: int | tuple[int, ...], padding: int = 0) -> jax.Array:
@@ -169,7 +169,7 @@ def crop(key: jax.Array, x: jax.Array, size: int | tuple[int, ...], padding: int
         raise ValueError(f"crop: size is a number or (height, width), got {size!r}.")
     sides = tuple(core.check_int(side, "crop: size") for side in sides)
     padding = core.check_int(padding, "crop: padding", 0)
-    return _window(key, _pictures(x, "crop"), sides, padding, "crop")
+    return _window(key, _images(x, "crop"), sides, padding, "crop")
 
 
 def flip(key: jax.Array, x: jax.Array) -> jax.Array:
@@ -190,7 +190,7 @@ def flip(key: jax.Array, x: jax.Array) -> jax.Array:
     >>> nn.augmentation.flip(jax.random.key(0), jax.numpy.ones((8, 32, 32, 3))).shape
     (8, 32, 32, 3)
     """
-    mirrored = jax.random.bernoulli(key, shape=(_pictures(x, "flip").shape[0], 1, 1, 1))
+    mirrored = jax.random.bernoulli(key, shape=(_images(x, "flip").shape[0], 1, 1, 1))
     return jnp.where(mirrored, x[:, :, ::-1], x)
 
 
@@ -218,7 +218,7 @@ def cutout(key: jax.Array, x: jax.Array, size: int) -> jax.Array:
     True
     """
     size = core.check_int(size, "cutout: size")
-    batch, height, width, _ = _pictures(x, "cutout").shape
+    batch, height, width, _ = _images(x, "cutout").shape
     inside = []
     for axis, n in enumerate((height, width)):
         first = jax.random.randint(core.fold_in(key, axis), (batch, 1), 0, n) - size // 2
@@ -257,14 +257,14 @@ def mixup(key: jax.Array, x: jax.Array, y: jax.Array, alpha: float) -> tuple[jax
     """
     if not 0 < alpha < math.inf:
         raise ValueError(f"mixup: alpha must be positive and finite, got {alpha!r}.")
-    batch = _pictures(x, "mixup").shape[0]
+    batch = _images(x, "mixup").shape[0]
     if not core.floating(y):
         raise TypeError(
             f"mixup mixes targets, which must be floats, got {core.describe(y)}: give "
             "jax.nn.one_hot(labels, classes)."
         )
     if y.shape[:1] != (batch,):
-        raise ValueError(f"mixup takes {batch} targets for {batch} pictures: {core.describe(y)}.")
+        raise ValueError(f"mixup takes {batch} targets for {batch} images: {core.describe(y)}.")
     wide = core.param_dtype(x)
     share = jax.random.beta(core.fold_in(key, 0), alpha, alpha, (batch,), wide)
     other = jax.random.permutation(core.fold_in(key, 1), batch)
@@ -287,16 +287,16 @@ def _window(key, x, size, padding: int, title: str) -> jax.Array:
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     corner = jax.random.randint(key, (x.shape[0], 2), 0, jnp.array(room)[None] + 1)
 
-    def cut(picture, corner):
-        return jax.lax.dynamic_slice(picture, (*corner, 0), (*size, picture.shape[-1]))
+    def cut(image, corner):
+        return jax.lax.dynamic_slice(image, (*corner, 0), (*size, image.shape[-1]))
 
     return jax.vmap(cut)(x, corner)
 
 
-def _pictures(x: Any, title: str) -> jax.Array:
+def _images(x: Any, title: str) -> jax.Array:
     if core.check_features(x, title).ndim != 4:
         raise ValueError(
-            f"{title} takes pictures [batch, height, width, channels], got {core.describe(x)}: "
+            f"{title} takes images [batch, height, width, channels], got {core.describe(x)}: "
             "reshape them."
         )
     return x

@@ -289,7 +289,7 @@ def check_features(x: Any, title: str) -> Any:
         )
     if not floating(x):
         bytes_ = getattr(x, "dtype", None) == jnp.uint8
-        mend = "x.astype(jnp.float32)" + (" / 255, as pictures are" if bytes_ else "")
+        mend = "x.astype(jnp.float32)" + (" / 255, as images are" if bytes_ else "")
         raise TypeError(
             f"{title} takes floating features, got {describe(x)}: cast with {mend}, or embed what "
             "are indices."

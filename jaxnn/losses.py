@@ -48,6 +48,11 @@ def _is_array(x: Any) -> bool:
 
 def _only_array(x: Any, title: str) -> Any:
     """x, which must be an array; raises TypeError if it is not."""
+    if not _is_array(x):
+        raise TypeError(
+            f"{title} takes arrays, got {type(x).__name__}: give the part of the output that it "
+            f"measures, lambda prediction, target: {title}(prediction.output, target)."
+        )
     return x
 
 
@@ -173,7 +178,7 @@ def mean_over_rows(
         if _is_array(prediction):
             raise
         raise TypeError(
-            f"{title} could not take {type(prediction).__name__}, which the net puts out: give the "
+            f"{title} could not take {type(prediction).__name__}, the output of the net: give the "
             "part that it measures, lambda prediction, target: loss(prediction.output, target)."
         ) from error
     if not hasattr(value, "dtype") and not isinstance(value, int | float):

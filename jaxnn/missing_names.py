@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
-# By the name in lower case without underscores: what stands for it here.
+# By the name in lower case without underscores: what it is called here.
 NAMES = {
     "linear": "jaxnn.dense(width); jaxnn.identity is the identity",
     "dense": "jaxnn.dense(width)",

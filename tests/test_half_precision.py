@@ -74,7 +74,7 @@ def test_divergence_and_likelihoods_do_not_overflow(dtype):
 
 
 @pytest.mark.parametrize("dtype", HALVES)
-def test_places_of_a_detector_are_those_of_its_picture(dtype):
+def test_places_of_a_detector_are_those_of_its_image(dtype):
     net = nn.detection.detector(1, nn.conv(4, 2, stride=2), width=4)
     x = jnp.zeros((1, 512, 512, 1))
     params, state = net.init(jax.random.key(0), x)

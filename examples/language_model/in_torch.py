@@ -39,9 +39,10 @@ def twin(
       rates: floats [steps], the learning rate of each step.
       seed: of the batches.
     """
-    depth = len(params["blocks"]["mlp"]["up"]["w"])
-    blocks = [jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]) for i in range(depth)]
-    unstacked = params | {"blocks": blocks}
+    body = params["body"]
+    depth = len(body["blocks"]["mlp"]["up"]["w"])
+    blocks = [jax.tree.map(lambda leaf, i=i: leaf[i], body["blocks"]) for i in range(depth)]
+    unstacked = params | {"body": body | {"blocks": blocks}}
     weights = jax.tree_util.tree_map_with_path(_tensor, unstacked)
     tensors = jax.tree.leaves(weights)
     decays = jax.tree.leaves(nn.decayed(unstacked))
@@ -90,7 +91,7 @@ def _loss(weights: dict, heads: int, rows: torch.Tensor) -> torch.Tensor:
     tokens, targets = rows[:, :-1].long(), rows[:, 1:].long()
     embed = weights["embed"]["w"]
     x = functional.embedding(tokens, embed) + weights["positions"]["w"][: tokens.shape[1]]
-    for block in weights["blocks"]:
+    for block in weights["body"]["blocks"]:
         h = _norm(block["attention_norm"], x)
         qkv = _dense(block["attention"]["qkv"], h).unflatten(-1, (3, heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -98,7 +99,7 @@ def _loss(weights: dict, heads: int, rows: torch.Tensor) -> torch.Tensor:
         x = x + _dense(block["attention"]["out"], h.transpose(1, 2).flatten(2))
         h = _dense(block["mlp"]["up"], _norm(block["mlp_norm"], x))
         x = x + _dense(block["mlp"]["down"], functional.gelu(h, approximate="tanh"))
-    logits = functional.linear(_norm(weights["norm"], x), embed)
+    logits = functional.linear(_norm(weights["body"]["norm"], x), embed)
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 

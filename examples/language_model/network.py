@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
 import jaxnn as nn
 
 VOCABULARY = 69  # 65 characters and 4 special tokens
+W_INIT = jax.nn.initializers.normal(0.02)  # as in GPT-2
 BETAS = (0.9, 0.99)  # of Adam
 WEIGHT_DECAY = 0.1
 MAX_NORM = 1.0  # to which gradients are clipped
@@ -23,6 +25,7 @@ class Scale(NamedTuple):
     stride: characters between the starts of training windows.
     every: steps between validations.
     rate: the peak learning rate.
+    rotary: whether positions are rotary; they are learned otherwise.
     shown: characters that are generated at the end.
     """
 
@@ -36,7 +39,7 @@ class Scale(NamedTuple):
     rate: float
     dropout: float = 0.0
     stride: int = 1
-    positions: str = "learned"
+    rotary: bool = False
     shown: int = 512
 
 
@@ -55,22 +58,30 @@ LARGE = Scale(
     rate=2e-3,
     dropout=0.1,
     stride=2,
-    positions="rotary",
+    rotary=True,
 )
 
 
 def model(scale: Scale, capacity: int | None = None) -> Any:
+    """GPT-2 with the positions of the scale; with a capacity, a cell that generates text."""
+    last = nn.depth_scaled_init(scale.depth)
+    attention = nn.attention(
+        scale.heads,
+        causal=True,
+        capacity=capacity,
+        rotary=nn.rotary() if scale.rotary else None,
+        w_init=W_INIT,
+        out_init=last,
+    )
+    feed_forward = nn.feed_forward(4 * scale.width, w_init=W_INIT, out_init=last)
+    block = nn.transformer_block(attention, feed_forward, dropout=scale.dropout)
     return nn.language_model(
+        nn.transformer(block, scale.depth, unroll=scale.depth),
         VOCABULARY,
         scale.width,
-        scale.depth,
-        scale.heads,
         length=scale.context,
-        positions=scale.positions,
-        capacity=capacity,
+        positions=None if scale.rotary else "learned",
         dropout=scale.dropout,
-        attention_dropout=0.0,
-        unroll=scale.depth,
     )
 
 

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from examples.modular.pieces import CENTERS, EXPERTS, FEATURES, Pieces, surface
 
 SIDE = 200  # points along each side of the plane
+HEIGHTS = Normalize(-3, 3)  # of the target, by color
+COLORS = "RdBu"
 # The other inputs, where the plane is drawn.
 OTHER_INPUTS = np.resize([0.5, -0.5], FEATURES - 2)
 
@@ -28,25 +30,24 @@ def draw_pieces(pieces: Pieces) -> Figure:
     single_title = f"Network with {pieces.single_name}\nmean squared error {pieces.single:.3f}"
     figure = Figure(figsize=(15, 4.6), layout="constrained")
     panels = figure.subplots(1, 4)
-    scale = ScalarMappable(Normalize(-3, 3), "RdBu")
-    _draw_heights(panels[0], target, "The target", scale)
-    _draw_heights(panels[2], mixture.output, mixture_title, scale)
-    _draw_heights(panels[3], pieces.single_net(points), single_title, scale)
-    figure.colorbar(scale, ax=panels[3], label="target")
+    _draw_heights(panels[0], target, "The target")
+    _draw_heights(panels[2], mixture.output, mixture_title)
+    _draw_heights(panels[3], pieces.single_net(points), single_title)
+    figure.colorbar(ScalarMappable(HEIGHTS, COLORS), ax=panels[3], label="target")
     _draw_regions(panels[1], side, np.asarray(mixture.log_weights).argmax(axis=1), cell)
     for axes in panels:
         axes.set(xlabel="x, first coordinate", ylabel="x, second coordinate")
     return figure
 
 
-def _draw_heights(axes: Axes, heights, title: str, scale: ScalarMappable) -> None:
+def _draw_heights(axes: Axes, heights, title: str) -> None:
     axes.imshow(
         np.reshape(heights, (SIDE, SIDE)),
         extent=(-1, 1, -1, 1),
         origin="lower",
         interpolation="nearest",
-        norm=scale.norm,
-        cmap=scale.cmap,
+        norm=HEIGHTS,
+        cmap=COLORS,
     )
     axes.set_title(title, fontsize=11)
 

@@ -17,6 +17,8 @@ MEMBERS = 4  # networks whose ratings are averaged
 WORD_DROPOUT = 0.2  # the share of words that are dropped
 DROPOUT = 0.5  # of the word vectors, and of the features of a sentence
 HEADS = 4  # of the transformer
+BLOCK_DROPOUT = 0.1  # of the attention weights and the branches of the transformer
+W_INIT = jax.nn.initializers.normal(0.02)  # of the transformer, as in GPT-2
 BATCH = 64
 STEPS = 1060  # about eight epochs
 QUICK_STEPS = 8
@@ -48,11 +50,17 @@ def attentive() -> nn.Layer:
         h, _ = f.blocks((f.positions(f.vectors(tokens)), mask))
         return f.head(f.dropout(nn.pool_steps(h, mask, "max")))
 
+    last = nn.depth_scaled_init(1)
+    block = nn.transformer_block(
+        nn.attention(HEADS, dropout=BLOCK_DROPOUT, w_init=W_INIT, out_init=last),
+        nn.feed_forward(2 * VECTOR, w_init=W_INIT, out_init=last),
+        dropout=BLOCK_DROPOUT,
+    )
     return nn.wire(
         flow,
         vectors=vectors(),
         positions=nn.unroll(nn.learned_positions(TIME)),
-        blocks=nn.transformer(1, HEADS, 2 * VECTOR, dropout=0.1),
+        blocks=nn.transformer(block, 1),
         dropout=nn.dropout(DROPOUT),
         head=nn.dense(1),
     )

@@ -137,7 +137,7 @@ def loss_of(model: Model) -> Callable:
     entropy = nn.ignore_label(optax.softmax_cross_entropy_with_integer_labels, IGNORED)
     supervised = nn.training.supervised(model.net, entropy, {"accuracy": accuracy})
 
-    def loss(params, state, batch, *, key=None, train=False):
+    def loss(params, state, batch, *, key, train):
         graph, words, labels = batch
         if train:
             graph = drop_words(jax.random.fold_in(key, 0), graph, words, model.word_dropout)

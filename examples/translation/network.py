@@ -61,7 +61,7 @@ def scale_of(options: Options) -> Scale:
 
 def network(options: Options) -> nn.EncoderDecoder:
     scale = scale_of(options)
-    return nn.encoder_decoder(
+    return nn.seq2seq_transformer(
         scale.vocabulary,
         scale.width,
         DEPTH,

@@ -3,7 +3,7 @@
 NIR's neurons live in continuous time. Over steps of dt, as its readers take them,
 tau v' = -v + r x is v_t = decay v_{t-1} + x_t with decay = 1 - dt / tau and r = tau / dt. NIR's
 neurons go to a value after a spike, and so do these: they are what is trained with reset="zero".
-NIR's pictures have channels first.
+NIR's images have channels first.
 
 A chain is a tuple of parts, plain data; `jaxnn.spiking.spiking_chain` makes the net, whose params
 lie beside them. `nir.write` and `nir.read` of the package nir put a graph into a file.
@@ -81,7 +81,7 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
       parts: the chain.
       params: of `jaxnn.spiking.spiking_chain(*parts)`: a tuple with those of each part.
       shape: of x at one step, (features,) or (height, width, channels).
-      dt: seconds a step stands for.
+      dt: the length of a step in seconds.
 
     Returns:
       `nir.NIRGraph`.
@@ -100,7 +100,7 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
             f"for {len(params) if isinstance(params, tuple | list) else type(params).__name__}."
         )
     at: Any = tuple(shape)
-    order: Any = None  # order: of features that were pictures, by ours
+    order: Any = None  # order: of features that were images, by ours
     nodes: list[Any] = [nir.Input(np.array(_first(at)))]
     for part, held in zip(parts, params, strict=True):
         if isinstance(part, Flatten):
@@ -169,20 +169,20 @@ def from_nir(graph: Any, *, dt: float = DT) -> tuple[tuple[Part, ...], tuple]:
 
     Args:
       graph: `nir.NIRGraph`, of nodes one after the other.
-      dt: seconds a step stands for.
+      dt: the length of a step in seconds.
 
     Returns:
       (parts, params), for `jaxnn.spiking.spiking_chain(*parts)`.
 
     Raises:
       ImportError: where the package nir is not installed, with the command that installs it.
-      ValueError: for a graph that is no chain, for nodes of another kind, and for neurons that rest
+      ValueError: if the graph is not a chain, for nodes of another kind, and for neurons that rest
         at, or go to, what is not zero.
     """
     nir = _library()
     parts: list[Part] = []
     params: list[Any] = []
-    shape: Any = None  # where features were pictures, theirs: (channels, height, width)
+    shape: Any = None  # where features were images, theirs: (channels, height, width)
     for name, node in _chain(nir, graph):
         part, held = _part(nir, name, node, dt, shape)
         if isinstance(part, Flatten):

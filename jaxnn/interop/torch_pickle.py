@@ -1,7 +1,7 @@
 """The pickle inside a file of PyTorch's, read without running it.
 
 A pickle is a program. Here it may name a few functions, which are ours, and make dicts, lists,
-tuples, numbers and strings. Whatever else it names stands for itself as an `Unknown`, which is
+tuples, numbers and strings. Anything else that it names becomes an `Unknown`, which is
 never called. What it builds are plain tuples that say where a tensor lies.
 
 It runs in Python's own reader of pickles, since the one in C takes memory for a place that a pickle

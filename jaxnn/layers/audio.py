@@ -133,14 +133,14 @@ def mel_filters(
         )
     to, back = (_slaney, _slaney_inverse) if slaney else (_htk, _htk_inverse)
     ends = back(np.linspace(to(np.float64(low)), to(np.float64(high)), mels + 2))
-    at = (np.arange(size // 2 + 1) * rate / size)[:, None]
+    frequency = (np.arange(size // 2 + 1) * rate / size)[:, None]
     first, middle, last = ends[:-2], ends[1:-1], ends[2:]
-    rising, falling = (at - first) / (middle - first), (last - at) / (last - middle)
+    rising, falling = (frequency - first) / (middle - first), (last - frequency) / (last - middle)
     filters = np.maximum(0, np.minimum(rising, falling))
     empty = np.flatnonzero(filters.max(axis=0) == 0)
     if len(empty):
         raise ValueError(
-            f"mel_filters: {len(empty)} of {mels} triangles hold none of the frequencies of a "
+            f"mel_filters: {len(empty)} of {mels} triangles contain none of the frequencies of a "
             f"transform of {size} samples, the first at {middle[empty[0]]:.0f} Hz: take fewer "
             "mels or a longer transform."
         )
@@ -154,7 +154,7 @@ def spec_augment(
 
     y = x outside the masked bands and spans, and 0 inside. The width of each band is uniform from 0
     to `band` and its start uniform over the positions where it fits; spans likewise. Zero should be
-    the mean of x: normalize it before. The time warp of the paper, which it found to matter least,
+    the mean of x: normalize x first. The time warp of the paper, which it found to matter least,
     is left out.
 
     Args:
@@ -183,17 +183,17 @@ def spec_augment(
     if core.check_features(x, "spec_augment").ndim != 3:
         raise ValueError(f"spec_augment takes [batch, frames, mels], got {core.describe(x)}.")
     hidden = []
-    for axis, (times, most) in enumerate(((spans, span), (bands, band))):
+    for axis, (times, longest) in enumerate(((spans, span), (bands, band))):
         title = ("span", "band")[axis]
         times = core.check_int(times, f"spec_augment: {title}s", 0)
-        most, n = core.check_int(most, f"spec_augment: {title}", 0), x.shape[axis + 1]
-        if most > n:
+        longest, n = core.check_int(longest, f"spec_augment: {title}", 0), x.shape[axis + 1]
+        if longest > n:
             raise ValueError(
-                f"spec_augment: a {title} of {most} does not fit into {core.describe(x)}: make it "
-                f"{n} at most."
+                f"spec_augment: a {title} of {longest} does not fit into {core.describe(x)}: make "
+                f"it at most {n}."
             )
         keys = [jax.random.fold_in(jax.random.fold_in(key, axis), i) for i in range(2)]
-        width = jax.random.randint(keys[0], (x.shape[0], times, 1), 0, most + 1)
+        width = jax.random.randint(keys[0], (x.shape[0], times, 1), 0, longest + 1)
         first = jax.random.randint(keys[1], width.shape, 0, n + 1 - width)
         place = jnp.arange(n)[None, None]
         hidden.append(((place >= first) & (place < first + width)).any(axis=1))
@@ -210,7 +210,7 @@ def _waveform(x: Any, window: int) -> None:
         mend = f"x.astype(jnp.float32){scale or ''}"
         raise TypeError(
             f"log_mel takes floating samples in [-1, 1], got {core.describe(x)}: scale them, {mend}"
-            + ("." if scale else ", and divide by the largest that there can be.")
+            + ("." if scale else ", and divide by the largest possible value.")
         )
     if x.ndim != 2:
         raise ValueError(f"log_mel takes waveforms [batch, samples], got {core.describe(x)}.")

@@ -61,7 +61,7 @@ def dense(
                 f"dense has params for {w.shape[0]} features, got {core.describe(x)}: feed "
                 f"{w.shape[0]} features, or init with an example of {x.shape[-1]}."
             )
-        # With leading axes flattened the weight gradient contracts one axis, which is faster.
+        # With the leading axes flattened, the weight gradient contracts one axis, which is faster.
         y = jnp.matmul(x.reshape(-1, x.shape[-1]), w)
         y = y + b[0][None] if b else y
         return y.reshape(*x.shape[:-1], width), ()

@@ -1,6 +1,6 @@
 """Distances of vectors to a set of centers, accurate wherever the data are.
 
- - c|^2 is summed from differences. The expansion |x|^2 - 2 x c + |c|^2 is faster with many
+Differences are squared and summed. The expansion |x|^2 - 2 x c + |c|^2 is faster with many
 features, but inaccurate if the vectors are farther from zero, or in groups farther apart, than from
 each other: only rounding errors remain of large numbers. If only the nearest center is wanted, the
 expansion selects a few candidates, by a bound on its rounding, and differences decide among them.
@@ -85,11 +85,11 @@ def power_of_two(*arrays: jax.Array) -> jax.Array:
     Multiplying by it, or by its inverse, does not round. NaN and infinities are ignored.
     """
     known = (jnp.where(jnp.isfinite(each), jnp.abs(each), 0) for each in arrays)
-    most = jax.lax.stop_gradient(reduce(jnp.maximum, (each.max(initial=0) for each in known)))
-    exponent = jnp.frexp(jnp.where(most > 0, most, 1))[1]
+    largest = jax.lax.stop_gradient(reduce(jnp.maximum, (each.max(initial=0) for each in known)))
+    exponent = jnp.frexp(jnp.where(largest > 0, largest, 1))[1]
     # The inverse must be finite and not subnormal as well.
-    span = -jnp.finfo(most.dtype).minexp - 2
-    return jnp.ldexp(jnp.ones_like(most), jnp.clip(exponent, -span, span))
+    span = -jnp.finfo(largest.dtype).minexp - 2
+    return jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent, -span, span))
 
 
 def _fitting(x, centres, title: str):
@@ -106,18 +106,18 @@ def _fitting(x, centres, title: str):
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), centres
 
 
-@jax.jit  # for a call outside of jit too makes no [rows, centres, features]
-def _direct(rows, centres, there=None):
-    """- c|^2, [rows, centers], over the features that are valid."""
+@jax.jit  # since outside jit [rows, centers, features] would be made
+def _direct(rows, centres, known=None):
+    """|x - c|^2, [rows, centers], over the known features."""
     if centres.shape[1] <= FEW:
         total = jnp.zeros((rows.shape[0], centres.shape[0]), rows.dtype)
         for i in range(centres.shape[1]):
             square = jnp.square(rows[:, i, None] - centres[None, :, i])
-            total = total + (square if there is None else jnp.where(there[:, i, None], square, 0))
+            total = total + (square if known is None else jnp.where(known[:, i, None], square, 0))
         return total
-    if there is None:
+    if known is None:
         return _many_features(rows, centres)
-    return jnp.where(there[:, None], jnp.square(rows[:, None] - centres[None]), 0).sum(axis=-1)
+    return jnp.where(known[:, None], jnp.square(rows[:, None] - centres[None]), 0).sum(axis=-1)
 
 
 @jax.custom_jvp
@@ -127,8 +127,8 @@ def _many_features(x, centres):
 
 @_many_features.defjvp
 def _along(primals, tangents):
-    # 2 (x - c) (dx - dc) by products, since differences would take the memory of them all; seen
-    # from the mean of the centres, so that data far from zero lose nothing.
+    # 2 (x - c) (dx - dc) by matmuls, since differences would need memory for all of them; relative
+    # to the mean of the centers, so that data far from zero lose no precision.
     mean = primals[1].mean(axis=0)
     x, centres = (each - mean for each in primals)
     by_x, by_centres = tangents
@@ -138,21 +138,21 @@ def _along(primals, tangents):
 
 
 @jax.jit
-def _nearest(rows, centres, there=None):
+def _nearest(rows, centres, known=None):
     rows, centres = jax.lax.stop_gradient((rows, centres))
     unit = 1 / power_of_two(rows, centres)
     rows, centres = rows * unit, centres * unit
     if centres.shape[1] <= FEW or centres.shape[0] <= LIKELY:
-        return jnp.argmin(_direct(rows, centres, there), axis=1).astype(jnp.int32)
-    # From the centres' mean, since rounding grows with the size of what is multiplied.
+        return jnp.argmin(_direct(rows, centres, known), axis=1).astype(jnp.int32)
+    # Relative to the mean of the centers, since rounding grows with the size of the factors.
     middle = centres.mean(axis=0)
     x, c = rows - middle, centres - middle
     dot = partial(jnp.matmul, precision="highest")
-    if there is None:
+    if known is None:
         sizes = jnp.square(c).sum(axis=1)[None]
     else:
-        x = jnp.where(there, x, 0)
-        sizes = dot(there.astype(c.dtype), jnp.square(c).T)
+        x = jnp.where(known, x, 0)
+        sizes = dot(known.astype(c.dtype), jnp.square(c).T)
     apart = sizes - 2 * dot(x, c.T)
     # Rounding errors of a sum of n terms add up to about sqrt(n) eps of their sizes, of which this
     # is eight standard deviations (Higham and Mary, A new approach to probabilistic rounding error
@@ -163,20 +163,20 @@ def _nearest(rows, centres, there=None):
 
     def by_few(near):
         index = jnp.zeros(rows.shape[0], jnp.int32)
-        least = jnp.full(rows.shape[0], jnp.inf, rows.dtype)
+        smallest = jnp.full(rows.shape[0], jnp.inf, rows.dtype)
         for _ in range(LIKELY):
-            chosen = jnp.argmax(near, axis=1).astype(jnp.int32)  # the first of those left
+            chosen = jnp.argmax(near, axis=1).astype(jnp.int32)  # the first remaining candidate
             square = jnp.square(rows - centres[chosen])
-            if there is not None:
-                square = jnp.where(there, square, 0)
+            if known is not None:
+                square = jnp.where(known, square, 0)
             square = jnp.where(near.any(axis=1), square.sum(axis=1), jnp.inf)
             near = near & (jnp.arange(near.shape[1]) != chosen[:, None])
-            index = jnp.where(square < least, chosen, index)
-            least = jnp.minimum(square, least)
+            index = jnp.where(square < smallest, chosen, index)
+            smallest = jnp.minimum(square, smallest)
         return index
 
     def by_all(near):
-        return jnp.argmin(_direct(rows, centres, there), axis=1).astype(jnp.int32)
+        return jnp.argmin(_direct(rows, centres, known), axis=1).astype(jnp.int32)
 
     return jax.lax.cond((near.sum(axis=1) > LIKELY).any(), by_all, by_few, near)
 

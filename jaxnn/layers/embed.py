@@ -77,9 +77,8 @@ def embedding(
         if _holds_tokens(x):
             like = jax.ShapeDtypeStruct((), core.float_dtype(params))
             w = table(params, like)
-            x = (
-                x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
-            )  # a small dtype may not hold the vocabulary
+            # A smaller dtype may not hold the size of the vocabulary.
+            x = x.astype(jnp.int32) if x.dtype.itemsize < 4 else x
             y = w.at[x].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
             return y if padding is None else jnp.where((x == padding)[..., None], 0, y), ()
         w = table(params, x)
@@ -177,7 +176,7 @@ def sinusoidal_positions(*, base: float = 10_000.0) -> Cell:
     """
     if not 1 < base < float("inf"):
         raise ValueError(
-            f"sinusoidal_positions: base must be above 1, got {base!r}: 10000 is usual."
+            f"sinusoidal_positions: base must be above 1, got {base!r}: 10000.0 is usual."
         )
 
     def init(key, x):

@@ -11,7 +11,7 @@ from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.flow import wire
 from jaxnn.layers.dense import dense
-from jaxnn.layers.noise import dropout as dropped
+from jaxnn.layers.noise import dropout as dropout_layer
 from jaxnn.printing import factory
 
 
@@ -63,8 +63,8 @@ def feed_forward(
     layer = partial(dense, bias=bias, b_init=b_init)
     into = {"gate": layer(width, w_init=w_init)} if gated else {}
     into["up"] = layer(width, w_init=w_init)
-    drop = dropped(dropout)
-    # What the dense layers gave is kept for the gradient, and not what a GELU is made of.
+    drop = dropout_layer(dropout)
+    # For the gradient only the outputs of the dense layers are kept, not the inside of a GELU.
     active = (lambda gate, up: activation(gate) * up) if gated else activation
     active = jax.checkpoint(active, prevent_cse=False)
 

@@ -64,31 +64,32 @@ def lora(
         *leading, inputs, outputs = w.shape
         if rank > min(inputs, outputs):
             raise ValueError(
-                f"lora of rank {rank} is no less than {path}, {core.describe(w)}: take a lower "
-                "rank, or leave it out by patterns."
+                f"lora of rank {rank} exceeds a side of {path}, {core.describe(w)}: take a lower "
+                "rank, or exclude it by patterns."
             )
 
         def one(i):
-            mine = core.fold_in(key, i)
-            a = a_init(core.fold_in(mine, 0), (inputs, rank), w.dtype)
-            return {"a": a, "b": b_init(core.fold_in(mine, 1), (rank, outputs), w.dtype)}
+            slice_key = core.fold_in(key, i)
+            a = a_init(core.fold_in(slice_key, 0), (inputs, rank), w.dtype)
+            return {"a": a, "b": b_init(core.fold_in(slice_key, 1), (rank, outputs), w.dtype)}
 
         made = jax.vmap(one)(jnp.arange(math.prod(leading)))
         return jax.tree.map(lambda leaf: leaf.reshape(*leading, *leaf.shape[1:]), made)
 
     def init(key, x):
         base, state = layer.init(core.fold_in(key, 0), x)
-        chosen, own = _chosen(base, patterns), core.fold_in(key, 1)
+        chosen, pair_key = _chosen(base, patterns), core.fold_in(key, 1)
         pairs = {
-            path: pair(core.fold_in(own, i), path, w) for i, (path, w) in enumerate(chosen.items())
+            path: pair(core.fold_in(pair_key, i), path, w)
+            for i, (path, w) in enumerate(chosen.items())
         }
         return {"base": base, "lora": pairs}, state
 
     def carry(params, x):
         return core.initial_carry(layer, _merged(params, scale), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         merged = _merged(params, scale)
         y, memory, state = core.apply_either(layer, merged, state, memory, x, key=key, train=train)
         return (memory, y), state
@@ -127,8 +128,8 @@ def _scale(rank: int, alpha: float | None) -> float:
 
 def _parts(params: Tree) -> tuple[Tree, dict]:
     if not isinstance(params, dict) or set(params) != {"base", "lora"}:
-        held = sorted(params) if isinstance(params, dict) else type(params).__name__
-        raise ValueError(f"lora takes params ['base', 'lora'], got {held}: give those of nn.lora.")
+        got = sorted(params) if isinstance(params, dict) else type(params).__name__
+        raise ValueError(f"lora takes params ['base', 'lora'], got {got}: give those of nn.lora.")
     return params["base"], params["lora"]
 
 
@@ -139,7 +140,7 @@ def _chosen(base: Tree, patterns: tuple[str, ...]) -> dict[str, jax.Array]:
         taken = jax.tree.leaves(tree.mask_params(base, *patterns))
     else:
         taken = [path.split("/")[-1] == "w" and leaf.ndim > 1 for path, leaf in leaves.items()]
-    chosen = {path: leaves[path] for path, own in zip(leaves, taken, strict=True) if own}
+    chosen = {path: leaves[path] for path, keep in zip(leaves, taken, strict=True) if keep}
     flat = {path: core.describe(leaf) for path, leaf in chosen.items() if leaf.ndim < 2}
     if flat or not chosen:
         raise ValueError(
@@ -151,13 +152,15 @@ def _chosen(base: Tree, patterns: tuple[str, ...]) -> dict[str, jax.Array]:
 
 def _merged(params: Tree, scale: float) -> Tree:
     base, pairs = _parts(params)
-    left = dict(pairs)
+    remaining = dict(pairs)
 
     def merge(at, w):
-        pair = left.pop(tree.path_of(at), None)
+        pair = remaining.pop(tree.path_of(at), None)
         return w if pair is None else w + scale * jnp.matmul(pair["a"], pair["b"])
 
     merged = jax.tree_util.tree_map_with_path(merge, base)
-    if left:
-        raise ValueError(f"lora: {sorted(left)} are beside no weight: these are of another net.")
+    if remaining:
+        raise ValueError(
+            f"lora: {sorted(remaining)} match no weight: these are the params of another net."
+        )
     return merged

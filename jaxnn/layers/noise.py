@@ -43,7 +43,7 @@ def dropout(rate: float, *, shared: Sequence[int] = ()) -> Layer:
 
     def drawn(x):
         if any(not -x.ndim <= axis < x.ndim for axis in shared):
-            raise ValueError(f"dropout shares over the axes {shared}, got {core.describe(x)}.")
+            raise ValueError(f"dropout is shared over the axes {shared}, got {core.describe(x)}.")
         together = {axis % x.ndim for axis in shared}
         return tuple(1 if axis in together else size for axis, size in enumerate(x.shape))
 
@@ -140,11 +140,11 @@ def gaussian_dropout(rate: float) -> Layer:
 
 def _dropped(title: str, rate: float, drawn: Callable) -> Layer:
     """A layer that draws a mask of the shape drawn(x)."""
-    # 32 random bits below this: a comparison of integers, the same for every dtype of x.
-    bar = min(round(_fraction(rate, title) * 2**32), 2**32 - 1)
+    # Values whose 32 random bits are below this are dropped, whatever the dtype of x.
+    threshold = min(round(_fraction(rate, title) * 2**32), 2**32 - 1)
 
     def change(x, key):
-        keep = jax.random.bits(key, drawn(x), "uint32") >= jnp.uint32(bar)
+        keep = jax.random.bits(key, drawn(x), "uint32") >= jnp.uint32(threshold)
         return jnp.where(keep, x * (1 / (1 - rate)), jnp.zeros((), x.dtype))
 
     return _noisy(title, rate > 0, change, drawn)

@@ -56,7 +56,7 @@ def check_several(n: int, x: Any, title: str, mend: str) -> None:
     """Raises ValueError if there are too few values for a variance."""
     if n < 2:
         raise ValueError(
-            f"{title} takes at least two values to normalise over, got {n} in {core.describe(x)}: "
+            f"{title} takes at least two values to normalize over, got {n} in {core.describe(x)}: "
             f"{mend}."
         )
 

@@ -132,7 +132,7 @@ def segment_softmax(x: jax.Array, ids: jax.Array, count: int) -> jax.Array:
     core.check_features(x, "segment_softmax")
     ids, count = _whole(x, ids, "segment_softmax"), _count(count)
     member = _over((ids >= 0) & (ids < count), x)
-    # Rows of no segment would overflow, and infinity times a gradient of zero is none.
+    # exp of rows of no segment could overflow, and infinity times a zero gradient is NaN.
     top = _top(x, ids, count)
     shifted = jnp.where(member, x - take(jnp.where(top == -jnp.inf, 0, top), ids), 0)
     raised = jnp.where(member, jnp.exp(_wide(shifted)), 0)
@@ -150,7 +150,7 @@ def _largest_jvp(count, primals, tangents):
     (x, ids), (along, _) = primals, tangents
     top = _top(x, ids, count)
     scale = _top(jnp.where(jnp.isfinite(x), jnp.abs(x), 0), ids, count)
-    # Not x == top: a compiler may compute x twice, and round it otherwise.
+    # Not x == top: a compiler may compute x twice, with different rounding.
     slack = 4 * jnp.finfo(x.dtype).eps * take(scale, ids)
     near = x >= take(top, ids) - slack
     ties = jnp.maximum(segment_sum(near.astype(_wide(x).dtype), ids, count), 1)

@@ -16,8 +16,8 @@ from jaxnn.core import Net, Tree
 from jaxnn.printing import factory
 from jaxnn.tree import path_of
 
-WARM_UP = 15  # steps of the power iteration in init, as many as PyTorch takes
-TINY = 1e-12  # below this a norm is that of weights which are all zero
+WARM_UP = 15  # power iterations in init, as in PyTorch
+TINY = 1e-12  # below this, weights count as all zero
 
 
 def named_w(path: str) -> bool:
@@ -70,8 +70,8 @@ def spectral_norm(layer: Any, *, steps: int = 1, where: Callable[[str], bool] = 
     def carry(params, x):
         return core.initial_carry(child, params, x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         state, chosen = core.require_state(state, title), _chosen(params, where, title)
         vectors = state["vectors"]
         if core.check_train(train):
@@ -131,8 +131,8 @@ def weight_norm(layer: Any, *, where: Callable[[str], bool] = named_w) -> Net:
     def carry(params, x):
         return core.initial_carry(child, restored(params), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         params = restored(params)
         with core.error_scope(title, None, child, x):
             y, memory, state = core.apply_either(
@@ -161,15 +161,15 @@ def _iterate(w: jax.Array, vectors: dict, steps: int) -> dict[str, jax.Array]:
     return {"u": u, "v": v}
 
 
-def _step(_: Any, held: tuple) -> tuple:
-    # Apart and not a closure, so that without jit its compiled loop is found again.
-    matrix, u, v = held
+def _step(_: Any, loop: tuple) -> tuple:
+    # Not a closure, so that without jit the compiled loop is found in the cache.
+    matrix, u, v = loop
     u = _unit(v @ matrix, u)
     return matrix, u, _unit(matrix @ u, v)
 
 
 def _unit(vector: jax.Array, otherwise: jax.Array) -> jax.Array:
-    # From a vector of zeros the iteration would never come back.
+    # The iteration could not recover from a vector of zeros.
     norm = jnp.linalg.norm(vector)
     return jnp.where(norm > TINY, vector / jnp.maximum(norm, TINY), otherwise)
 
@@ -207,10 +207,10 @@ def _chosen(params: Tree, where: Callable, title: str, is_leaf: Callable | None 
     """The chosen weights, in the order of the params."""
     leaves = jax.tree_util.tree_leaves_with_path(params, is_leaf)
     paths = [path_of(path) for path, _ in leaves]
-    found = [leaf for path, (_, leaf) in zip(paths, leaves, strict=True) if where(path)]
-    if not found:
+    weights = [leaf for path, (_, leaf) in zip(paths, leaves, strict=True) if where(path)]
+    if not weights:
         raise ValueError(f"{title} found no weight among the params {paths}: choose one by where=.")
-    for leaf in found:
+    for leaf in weights:
         if is_leaf and not is_leaf(leaf):
             raise ValueError(
                 f"{title} takes {{'g', 'v'}} for a weight, got {core.describe(leaf)}: these are "
@@ -221,14 +221,14 @@ def _chosen(params: Tree, where: Callable, title: str, is_leaf: Callable | None 
                 f"{title} takes weights [..., outputs] of two axes at least, got "
                 f"{core.describe(leaf)} among {paths}: choose others by where=."
             )
-    return found
+    return weights
 
 
 def _with(params: Tree, where: Callable, values: list, is_leaf: Callable | None = None) -> Tree:
     """The params with the chosen ones replaced by the given values."""
-    left = iter(values)
+    remaining = iter(values)
 
     def one(path, leaf):
-        return next(left) if where(path_of(path)) else leaf
+        return next(remaining) if where(path_of(path)) else leaf
 
     return jax.tree_util.tree_map_with_path(one, params, is_leaf=is_leaf)

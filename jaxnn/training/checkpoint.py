@@ -203,10 +203,11 @@ def _check_leaves(manager: Any, step: int, notes: dict, held: dict[str, Tree]) -
                 said.append(f"{title}{path} was {old} and is {new}")
     if said:
         more = f", and {len(said) - 6} more" if len(said) > 6 else ""
+        net = f" It was saved with the net {notes['net']}." if notes.get("net") else ""
         raise ValueError(
             f"the checkpoint of step {step} in {manager.directory} does not fit this net and "
             f"optimizer: {'; '.join(said[:6])}{more}. Give the ones it was saved with, or another "
-            "directory."
+            f"directory.{net}"
         )
 
 

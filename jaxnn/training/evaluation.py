@@ -155,7 +155,7 @@ def _outputs(
 ) -> Iterator:
     """(batch, output on the host) for each batch; the next is computed while one is fetched."""
     if isinstance(net, Cell):
-        raise TypeError("a cell puts out a carry too: make it a layer with nn.unroll(cell).")
+        raise TypeError("a cell also returns a carry: make it a layer with nn.unroll(cell).")
     layer = lift(net)
     forward = compiled_for(layer.apply, _forward)
     waiting = None

@@ -197,7 +197,7 @@ def stream(step: Callable, batches: Iterable) -> Feed:
 
 
 def check_batches(batches: Any) -> None:
-    """Raises TypeError for data that are no iterable of batches."""
+    """Raises TypeError if data are not an iterable of batches."""
     mend = "give batch_size=... for arrays, or a list or an iterator of batches"
     arrays = hasattr(batches, "__array__") or hasattr(batches, "__dlpack__")
     # A tuple of arrays is data: (x, target); a list of them is a list of batches.

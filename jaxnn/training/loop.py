@@ -204,6 +204,7 @@ def fit(
                     "waited": waited,
                     "in_a_row": in_a_row,
                     "run": run,
+                    "net": getattr(step, "net", ""),
                     "position": feed.position(),
                     "seconds": time.perf_counter() - began,
                 }

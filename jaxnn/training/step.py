@@ -138,6 +138,7 @@ def step(loss: Callable, optimizer: Any) -> Callable:
             raise explained(error) from error
 
     one_step.lower = compiled.lower  # pyright: ignore
+    one_step.net = getattr(loss, "net", "")  # pyright: ignore
     return one_step
 
 
@@ -249,6 +250,7 @@ def supervised(net: Any, loss: Callable, metrics: Mapping[str, Callable] | None 
         }
         return mean_over_rows(loss, prediction, target, "loss"), (state, measured)
 
+    objective.net = repr(layer)  # pyright: ignore (what a checkpoint says of itself)
     return objective
 
 

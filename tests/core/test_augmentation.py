@@ -26,7 +26,7 @@ DRAWN = [name for name in CALLS if name != "affine"]
 
 
 def moves(y):
-    """How far the point of each picture is from the middle, as a set of (row, column)."""
+    """How far the point of each image is from the middle, as a set of (row, column)."""
     _, rows, columns, _ = np.nonzero(y)
     return set(zip((rows - 4).tolist(), (columns - 4).tolist(), strict=True))
 
@@ -35,10 +35,10 @@ def test_affine_is_scipys_bilinear_warp():
     matrices = np.random.default_rng(0).normal(size=(5, 2, 3)) * [1, 1, 3]
     y = affine(X, jnp.asarray(matrices, jnp.float32))
     middle = np.array([4, 3])
-    for picture, warped, matrix in zip(X, y, matrices, strict=True):
+    for image, warped, matrix in zip(X, y, matrices, strict=True):
         a, b = matrix[:, :2], matrix[:, 2]
         for channel in range(2):
-            framed = np.pad(np.asarray(picture[..., channel], np.float64), 1)
+            framed = np.pad(np.asarray(image[..., channel], np.float64), 1)
             wanted = ndimage.affine_transform(
                 framed, a, middle + 1 + b - a @ (middle + 1), order=1, mode="constant"
             )[1:-1, 1:-1]
@@ -54,8 +54,8 @@ def test_quarter_turns_are_numpys():
     degrees = jnp.array([0.0, 90, -90, 180, 270])
     x = np.asarray(X[:, :7])
     y = affine(x, augmentation.rotation(degrees))
-    for turned, picture, quarters in zip(y, x, (0, 1, -1, 2, 3), strict=True):
-        assert np.allclose(turned, np.rot90(picture, quarters), atol=1e-5)
+    for turned, image, quarters in zip(y, x, (0, 1, -1, 2, 3), strict=True):
+        assert np.allclose(turned, np.rot90(image, quarters), atol=1e-5)
 
 
 def test_rotate_draws_angles_up_to_the_largest():
@@ -90,7 +90,7 @@ def test_crop_takes_every_window():
     assert len({top for (top,) in tops}) > 1
 
 
-def test_flip_mirrors_half_of_the_pictures():
+def test_flip_mirrors_half_of_the_images():
     x = np.asarray(X)
     y = np.asarray(augmentation.flip(KEY, jnp.tile(X[:1], (400, 1, 1, 1))))
     kept, mirrored = ((y == z).all((1, 2, 3)).sum() for z in (x[0], x[0, :, ::-1]))
@@ -109,7 +109,7 @@ def test_cutout_is_a_square_about_a_pixel():
     assert abs(hidden[1:-1, 1:-1].mean() - 9 / 81) < 0.01
 
 
-def test_mixup_mixes_pictures_and_targets_alike():
+def test_mixup_mixes_images_and_targets_alike():
     labels = np.arange(400) % 10
     targets = np.eye(10, dtype=np.float32)[labels]
     x = np.tile(targets[:, None, None], (1, 2, 2, 1))
@@ -144,7 +144,7 @@ def test_the_key_alone_decides(name):
 def test_bytes_and_other_ranks_are_refused(name):
     with pytest.raises(TypeError, match=rf"{name} takes floating features, .* / 255"):
         CALLS[name](KEY, jnp.zeros((5, 9, 7, 2), jnp.uint8))
-    with pytest.raises(ValueError, match=rf"{name} takes pictures \[batch, height, width"):
+    with pytest.raises(ValueError, match=rf"{name} takes images \[batch, height, width"):
         CALLS[name](KEY, X[0])
 
 
@@ -160,7 +160,7 @@ def test_bytes_and_other_ranks_are_refused(name):
         (lambda: augmentation.crop(KEY, X, (4, 4, 4)), "size is a number or"),
         (lambda: augmentation.cutout(KEY, X, 0), "cutout: size must be a whole number"),
         (lambda: augmentation.mixup(KEY, X, X, 0), "alpha must be positive"),
-        (lambda: augmentation.mixup(KEY, X, X[:4], 1), "takes 5 targets for 5 pictures"),
+        (lambda: augmentation.mixup(KEY, X, X[:4], 1), "takes 5 targets for 5 images"),
     ],
 )
 def test_bad_arguments_are_refused(call, said):

@@ -138,6 +138,6 @@ def test_same_refuses_what_would_broadcast():
             core.check_same_spec(X, other, "here")
 
 
-def test_pictures_of_bytes_are_refused_with_their_scale():
+def test_images_of_bytes_are_refused_with_their_scale():
     with pytest.raises(TypeError, match=r"uint8\[2,4\]: cast with .*float32\) / 255"):
         core.check_features(jnp.ones((2, 4), jnp.uint8), "conv")

@@ -79,8 +79,8 @@ def test_turned_crops_are_the_eight_views(key):
 
 def test_views_are_turned_back(monkeypatch, key):
     monkeypatch.setattr(denoising, "net", lambda params, x: x)
-    picture = jax.random.uniform(key, (6, 4))
-    assert jnp.allclose(denoising.cleaned.__wrapped__((), picture), picture)
+    image = jax.random.uniform(key, (6, 4))
+    assert jnp.allclose(denoising.cleaned.__wrapped__((), image), image)
 
 
 def test_crops_are_pieces_of_the_photographs():

@@ -9,12 +9,12 @@ def test_photographs_are_grey_and_in_range():
     photographs = data.photographs()
     assert len(photographs) == 10
     assert photographs["camera"].shape == (512, 512)
-    for picture in photographs.values():
-        assert picture.dtype == np.float32
-        assert picture.ndim == 2
-        assert picture.min() >= 0
-        assert picture.max() <= 1
-        assert picture.std() > 0.05
+    for image in photographs.values():
+        assert image.dtype == np.float32
+        assert image.ndim == 2
+        assert image.min() >= 0
+        assert image.max() <= 1
+        assert image.std() > 0.05
 
 
 def test_80_faces_are_learned_from_and_20_others_tested():

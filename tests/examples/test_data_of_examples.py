@@ -76,11 +76,11 @@ def test_pasted_digits_to_test_have_photographs_and_digits_of_their_own(monkeypa
     monkeypatch.setattr(scenes, "photographs", lambda: {"a": photograph.astype(np.float32)})
     for made, grey, label in zip(scenes.pasted_digits(5, 5), (0, 255), (1, 2), strict=True):
         assert {int(each) for labels in made.labels for each in labels} == {label}
-        for picture, boxes in zip(made.x, made.boxes, strict=True):
+        for image, boxes in zip(made.x, made.boxes, strict=True):
             outside = np.ones((96, 96), bool)
             for left, top, right, bottom in boxes.astype(int):
                 outside[top:bottom, left:right] = False
-            assert (picture[outside] == grey).all()
+            assert (image[outside] == grey).all()
 
 
 def test_the_city_is_one_shot():

@@ -111,7 +111,7 @@ def test_a_negative_or_infinite_stddev_is_refused(stddev):
 
 
 def test_axes_that_x_has_not_are_refused():
-    with pytest.raises(ValueError, match=r"dropout shares over the axes \(1, 4\), got float32"):
+    with pytest.raises(ValueError, match=r"dropout is shared over the axes \(1, 4\), got float32"):
         nn.serial(dropout(0.5, shared=(1, 4))).init(jax.random.key(0), X)
     with pytest.raises(ValueError, match=r"drop_path takes \[batch, ..., features\]"):
         drop_path(0.5).init(jax.random.key(0), jnp.ones(4))

@@ -186,7 +186,7 @@ def test_under_jit_sharded_data_needs_no_axis_name(key):
 
 @pytest.mark.parametrize("momentum", [1, -0.1, 2.0, float("nan")])
 def test_a_momentum_out_of_range_is_refused(momentum):
-    with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\).*what is kept"):
+    with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\).*fraction kept"):
         batch_norm(momentum=momentum)
 
 
@@ -215,7 +215,7 @@ def test_groups_that_do_not_divide_the_channels_are_refused(key):
     ],
 )
 def test_a_single_value_has_no_variance_and_is_refused(net, x):
-    with pytest.raises(ValueError, match="at least two values to normalise over, got [01] in"):
+    with pytest.raises(ValueError, match="at least two values to normalize over, got [01] in"):
         made(net, x)(x, train=True)
 
 

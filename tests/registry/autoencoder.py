@@ -12,7 +12,7 @@ ENTRIES = {
         ),
         features(8),
     ),
-    "autoencoder of pictures": Entry(
+    "autoencoder of images": Entry(
         lambda: nn.autoencoder.plain_autoencoder(*nn.autoencoder.conv_coder((5, 6, 8), 8, 8, 16)),
         features(5, 6, 8),
     ),

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.test_generation import CELLS, KEY, constant, made
 
 import jaxnn as nn
+from tests.sequences.test_generation import CELLS, KEY, constant, made
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from tests.test_loop import BATCHES, OPTIMIZER, STEP, X, Y, equal, fit, start
 
 import jaxnn as nn
 from jaxnn.training import checkpoint
+from tests.training.test_loop import BATCHES, OPTIMIZER, STEP, X, Y, equal, fit, start
 
 # Orbax forgets readers of a file that it cannot read, and they complain once they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -139,6 +139,7 @@ def test_a_checkpoint_of_another_net_names_the_paths_that_differ(saved):
     text = str(said.value)
     assert re.search(r"train\S*\['w'\] was float32\[4,8\] and is float32\[4,4\]", text), text
     assert re.search(r"was absent and is float32|was float32\S* and is absent", text), text
+    assert "It was saved with the net mlp(8, 1)." in text
 
 
 def test_a_checkpoint_of_another_optimizer_names_the_paths_that_differ(saved):

@@ -292,7 +292,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, batches):
 KILLED = """
 import sys, time
 sys.path.insert(0, {root!r})
-from tests.test_loop import *
+from tests.training.test_loop import *
 slow = lambda row: time.sleep(0.2)
 fit(steps=30, checkpoint={directory!r}, log=slow)
 """

@@ -11,7 +11,7 @@ from jaxnn.core import Cell, Layer, Net
 from jaxnn.layers.attention import kv_cache, masks, projections
 from jaxnn.layers.attention.dot_product import attend, check_implementation
 from jaxnn.layers.attention.masks import KeyPositions, MaskConfig
-from jaxnn.layers.noise import dropout as dropped
+from jaxnn.layers.noise import dropout as dropout_layer
 from jaxnn.printing import factory
 
 
@@ -92,61 +92,65 @@ def attention(
     >>> net(params, x).shape, params["qkv"]["w"].shape
     ((2, 5, 8), (8, 16))
     """
-    plan = projections.head_spec(
+    heads_spec = projections.head_spec(
         "attention", heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_init
     )
-    rule = _rule(plan.title, causal, window, alibi, dropout, implementation)
-    room = None
+    rule = _rule(heads_spec.title, causal, window, alibi, dropout, implementation)
+    spec = None
     if capacity is not None:
-        room = kv_cache.CacheSpec(core.check_int(capacity, "attention: capacity"), rule.window)
+        spec = kv_cache.CacheSpec(core.check_int(capacity, "attention: capacity"), rule.window)
         if not causal:
-            raise ValueError("attention: a cache knows no steps ahead: take causal=True with it.")
+            raise ValueError(
+                "attention: a cache cannot hold later steps: take causal=True with a capacity."
+            )
 
     def project(params, x, positions):
-        call = projections.caller(plan, params, x, "qkv")
-        q, k, v = projections.split(call("qkv", x), plan.heads, plan.kv_heads, plan.kv_heads)
-        q, k = projections.qk_normalize(plan, call, q, k)
+        call = projections.caller(heads_spec, params, x, "qkv")
+        q, k, v = projections.split(
+            call("qkv", x), heads_spec.heads, heads_spec.kv_heads, heads_spec.kv_heads
+        )
+        q, k = projections.qk_normalize(heads_spec, call, q, k)
         if rotary is not None:
             q, k = rotary(q, positions), rotary(k, positions)
         return call, q, k, v
 
     def keys(params, x):
-        # Their shapes alone; what does not fit is refused on the way.
+        # Only the shapes of the keys; what does not fit is refused by the trace.
         return jax.eval_shape(lambda p, x: project(p, x, masks.positions(x, None))[2], params, x)
 
     def init(key, x):
-        x, _ = masks.check_sequence(x, plan.title, capacity is None)
-        params = projections.init(plan, key, x, qkv=x)
+        x, _ = masks.check_sequence(x, heads_spec.title, capacity is None)
+        params = projections.init(heads_spec, key, x, qkv=x)
         k = keys(params, x)
-        if room is not None:
-            kv_cache.check_chunk(room, k)
+        if spec is not None:
+            kv_cache.check_chunk(spec, k)
         return params, ()
 
     def whole(params, state, x, *, key=None, train=False):
-        x, mask = masks.check_sequence(x, plan.title)
-        at = masks.positions(x, mask)
-        call, q, k, v = project(params, masks.there(x, mask), at)
-        draw = _draw(plan.title, dropout, key, train)
-        y = attend(q, k, v, KeyPositions(at, at, mask), rule, aligned=True, key=draw)
+        x, mask = masks.check_sequence(x, heads_spec.title)
+        positions = masks.positions(x, mask)
+        call, q, k, v = project(params, masks.zero_padding(x, mask), positions)
+        draw = _draw(heads_spec.title, dropout, key, train)
+        y = attend(q, k, v, KeyPositions(positions, positions, mask), rule, aligned=True, key=draw)
         return masks.paired(call("out", projections.merge_heads(y)), mask), ()
 
-    if room is None:
-        return Layer(init, whole, plan.title)
+    if spec is None:
+        return Layer(init, whole, heads_spec.title)
 
     def carry(params, x):
         return kv_cache.empty_cache(
-            room, keys(params, masks.check_sequence(x, plan.title, False)[0])
+            spec, keys(params, masks.check_sequence(x, heads_spec.title, False)[0])
         )
 
     def chunk(params, state, carry_x, *, key=None, train=False):
         cache, x = carry_x
-        x, mask = masks.check_sequence(x, plan.title, False)
-        at = cache["length"][:, None] + masks.positions(x, mask)
-        call, q, k, v = project(params, masks.there(x, mask), at)
-        cache, k, v, seen = kv_cache.update(room, cache, k, v, at, mask)
-        y = attend(q, k, v, seen, rule, key=_draw(plan.title, dropout, key, train))
-        lost = kv_cache.overflowed(room, at)[..., None, None]
-        y = jnp.where(lost, jnp.asarray(jnp.nan, y.dtype), y)
+        x, mask = masks.check_sequence(x, heads_spec.title, False)
+        positions = cache["length"][:, None] + masks.positions(x, mask)
+        call, q, k, v = project(params, masks.zero_padding(x, mask), positions)
+        cache, k, v, seen = kv_cache.update(spec, cache, k, v, positions, mask)
+        y = attend(q, k, v, seen, rule, key=_draw(heads_spec.title, dropout, key, train))
+        overflowed = kv_cache.overflowed(spec, positions)[..., None, None]
+        y = jnp.where(overflowed, jnp.asarray(jnp.nan, y.dtype), y)
         return (cache, masks.paired(call("out", projections.merge_heads(y)), mask)), ()
 
     return Cell(init, carry, chunk)
@@ -206,26 +210,26 @@ def cross_attention(
     >>> net(params, x).shape
     (2, 5, 8)
     """
-    plan = projections.head_spec(
+    heads_spec = projections.head_spec(
         "cross_attention", heads, kv_heads, width, qk_norm, bias, w_init, b_init, out_init
     )
-    rule = _rule(plan.title, False, None, False, dropout, implementation)
+    rule = _rule(heads_spec.title, False, None, False, dropout, implementation)
 
     def project(params, x, memory):
-        call = projections.caller(plan, params, x, "q", "kv")
-        (q,) = projections.split(call("q", x), plan.heads)
-        k, v = projections.split(call("kv", memory), plan.kv_heads, plan.kv_heads)
-        return call, *projections.qk_normalize(plan, call, q, k), v
+        call = projections.caller(heads_spec, params, x, "q", "kv")
+        (q,) = projections.split(call("q", x), heads_spec.heads)
+        k, v = projections.split(call("kv", memory), heads_spec.kv_heads, heads_spec.kv_heads)
+        return call, *projections.qk_normalize(heads_spec, call, q, k), v
 
     def init(key, x):
-        x, memory, _ = masks.pair(x, plan.title)
-        return projections.init(plan, key, x, q=x, kv=memory), ()
+        x, memory, _ = masks.check_memory(x, heads_spec.title)
+        return projections.init(heads_spec, key, x, q=x, kv=memory), ()
 
     def apply(params, state, x, *, key=None, train=False):
-        x, memory, mask = masks.pair(x, plan.title)
-        call, q, k, v = project(params, x, masks.there(memory, mask))
+        x, memory, mask = masks.check_memory(x, heads_spec.title)
+        call, q, k, v = project(params, x, masks.zero_padding(memory, mask))
         seen = KeyPositions(masks.positions(x, None), masks.positions(memory, None), mask)
-        y = attend(q, k, v, seen, rule, key=_draw(plan.title, dropout, key, train))
+        y = attend(q, k, v, seen, rule, key=_draw(heads_spec.title, dropout, key, train))
         return call("out", projections.merge_heads(y)), ()
 
     return Layer(init, apply)
@@ -234,8 +238,8 @@ def cross_attention(
 def _rule(title, causal, window, alibi, dropout, implementation) -> MaskConfig:
     window = None if window is None else core.check_int(window, f"{title}: window")
     if check_implementation(implementation, title) == "cudnn" and dropout:
-        raise ValueError(f'{title}: "cudnn" drops no weights: take dropout=0.0, or "xla".')
-    return MaskConfig(causal, window, alibi, dropped(dropout), implementation)
+        raise ValueError(f'{title}: "cudnn" does not support dropout: take dropout=0.0, or "xla".')
+    return MaskConfig(causal, window, alibi, dropout_layer(dropout), implementation)
 
 
 def _draw(title: str, rate: float, key: Any, train: Any) -> Any:

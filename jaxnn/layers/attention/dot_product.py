@@ -20,18 +20,18 @@ from jaxnn.checks import install
 from jaxnn.layers.attention.masks import KeyPositions, MaskConfig, attention_mask, relative_position
 from jaxnn.layers.attention.positions import alibi_slopes
 
-LONG = 256**2  # logits of one head above which the CPU goes head by head
+LONG = 256**2  # number of logits of a head from which the CPU computes one head at a time
 BLOCK = 256  # queries in the smallest block
 
 
-def attend(q, k, v, sight, rule=MaskConfig(), *, aligned=False, key=None) -> jax.Array:  # noqa: B008
+def attend(q, k, v, pos, rule=MaskConfig(), *, aligned=False, key=None) -> jax.Array:  # noqa: B008
     """The output [batch, time, heads, width]; zeros where a query sees no key.
 
     Args:
       q: queries [batch, time, heads, width].
       k: keys [batch, keys, key heads, width]; each head serves heads / key heads neighbors.
       v: values of the same shape.
-      sight: positions of queries and keys, and which keys are hidden.
+      pos: positions of queries and keys, and which keys are hidden.
       rule: the settings of the layer.
       aligned: whether query i and key i have the same position, for every i.
       key: a random key for dropout; None for no dropout.
@@ -40,53 +40,55 @@ def attend(q, k, v, sight, rule=MaskConfig(), *, aligned=False, key=None) -> jax
         return jnp.zeros(q.shape, q.dtype)
     small = q.shape[1] * k.shape[1] < LONG
     on_cpu = partial(by_head, rule=rule, aligned=aligned, one_by_one=not small)
-    # The library drops no weights, and its softmax is float32 even among float64.
-    own = key is not None or q.dtype == jnp.float64
-    other = partial(by_head, rule=rule, aligned=aligned) if own else partial(_whole, rule=rule)
+    # The library has no dropout, and its softmax is float32 even for float64.
+    unsupported = key is not None or q.dtype == jnp.float64
+    other = partial(by_head, rule=rule, aligned=aligned)
+    if not unsupported:
+        other = partial(_whole, rule=rule)
     fused = {}
-    # cuDNN knows half precision alone. A net within `with_dtype` meets float32 as well, while it is
-    # made: what vectors the tokens will have is not known yet.
+    # cuDNN supports half precision only. A net inside `with_dtype` sees float32 too, during init,
+    # when the dtype of the embedded tokens is not known yet.
     if rule.implementation == "cudnn" and q.dtype.itemsize == 2:
         fused["cuda"] = partial(_fused, rule=rule, aligned=aligned)
-    return jax.lax.platform_dependent(q, k, v, sight, key, cpu=on_cpu, default=other, **fused)
+    return jax.lax.platform_dependent(q, k, v, pos, key, cpu=on_cpu, default=other, **fused)
 
 
 def _slopes(heads: int, q: Any) -> jax.Array:
     return jnp.asarray(alibi_slopes(heads), core.param_dtype(q))
 
 
-# The library's form
+# The form of jax.nn
 
 
-def _whole(q, k, v, sight, key, *, rule):
-    return _library(q, k, v, sight, rule=rule, aligned=False)
+def _whole(q, k, v, pos, key, *, rule):
+    return _library(q, k, v, pos, rule=rule, aligned=False)
 
 
-def _fused(q, k, v, sight, key, *, rule, aligned):
-    return _library(q, k, v, sight, rule=rule, aligned=aligned, fused=True)
+def _fused(q, k, v, pos, key, *, rule, aligned):
+    return _library(q, k, v, pos, rule=rule, aligned=aligned, fused=True)
 
 
-def _library(q, k, v, sight, *, rule, aligned, fused=False):
-    mask = attention_mask(sight, rule)
+def _library(q, k, v, pos, *, rule, aligned, fused=False):
+    mask = attention_mask(pos, rule)
     options, hidden = {}, None
     if mask is not None:
-        # cuDNN broadcasts no masks along time.
+        # cuDNN does not broadcast masks along time.
         hidden = jnp.broadcast_to(mask, (mask.shape[0], q.shape[1], k.shape[1]))[:, None]
-    if fused and aligned and rule.causal and sight.seen is None:
-        # cuDNN then skips what is hidden, where a mask would be read.
+    if fused and aligned and rule.causal and pos.seen is None:
+        # cuDNN then skips the hidden keys, where it would read a mask.
         left = None if rule.window is None else (rule.window - 1, 0)
         options, hidden = {"is_causal": True, "local_window_size": left}, None
     bias = None
     if rule.alibi:
         slopes = _slopes(q.shape[2], q)[None, :, None, None]
-        bias = -slopes * jnp.abs(relative_position(sight)).astype(slopes.dtype)[:, None]
+        bias = -slopes * jnp.abs(relative_position(pos)).astype(slopes.dtype)[:, None]
         bias = bias.astype(q.dtype) if fused else bias
-    # It casts bfloat16 up by promotion, which strict promotion would refuse.
+    # It upcasts bfloat16 by promotion, which strict promotion would refuse.
     with jax.numpy_dtype_promotion("standard"):
         y = jax.nn.dot_product_attention(
             q, k, v, bias, hidden, implementation="cudnn" if fused else "xla", **options
         )
-    if mask is None or sight.seen is None:
+    if mask is None or pos.seen is None:
         return y
     return jnp.where(mask.any(-1)[:, :, None, None], y, jnp.zeros((), y.dtype))
 
@@ -109,36 +111,36 @@ def check_implementation(name: str, title: str) -> str:
     return name
 
 
-# Our form
+# The form of this library
 
 
-def by_head(q, k, v, sight, key, *, rule, aligned=False, one_by_one=False) -> jax.Array:
+def by_head(q, k, v, pos, key, *, rule, aligned=False, one_by_one=False) -> jax.Array:
     """`attend`, for all heads at once or one at a time."""
     batch, time, heads, width = q.shape
     shared = k.shape[2]
     q = q.reshape(batch, time, shared, heads // shared, width).transpose(0, 2, 3, 1, 4)
     k, v = jnp.swapaxes(k, 1, 2), jnp.swapaxes(v, 1, 2)
-    sight = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape[1:])), sight)
+    pos = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape[1:])), pos)
     slopes = _slopes(heads, q).reshape(shared, -1) if rule.alibi else None
     spans = _spans(time, k.shape[2], rule.causal and aligned)
     over = _one_by_one if one_by_one else jax.vmap
-    # Weights are computed anew for the gradient; one program without loops shares them anyway. What
-    # they gave is kept, for the gradient of the division, but in a loop, which would copy it.
-    anew, weigh = partial(jax.checkpoint, prevent_cse=False), partial(_weigh, rule)
-    block = anew(_divided(weigh)) if one_by_one else _divided(anew(weigh))
+    # The weights are recomputed for the gradient; without a loop XLA shares them anyway. Their
+    # output is kept, for the gradient of the division, except in a loop, which would copy it.
+    recompute, weigh = partial(jax.checkpoint, prevent_cse=False), partial(_weigh, rule)
+    block = recompute(_divided(weigh)) if one_by_one else _divided(recompute(weigh))
 
-    def row(index, q, k, v, sight):
+    def row(index, q, k, v, pos):
         def head(head_index, q, k, v, slopes):
-            mine = core.fold_in(core.fold_in(key, index), head_index)
+            head_key = core.fold_in(core.fold_in(key, index), head_index)
             parts = [
-                block(q[:, at], k[to], v[to], _cut(sight, at, to), slopes, core.fold_in(mine, i))
+                block(q[:, at], k[to], v[to], _cut(pos, at, to), slopes, core.fold_in(head_key, i))
                 for i, (at, to) in enumerate(spans)
             ]
             return jnp.concatenate(parts, axis=1)
 
         return over(head)(jnp.arange(shared), q, k, v, slopes)
 
-    y = over(row)(jnp.arange(batch), q, k, v, sight)
+    y = over(row)(jnp.arange(batch), q, k, v, pos)
     return y.transpose(0, 3, 1, 2, 4).reshape(batch, time, heads, width)
 
 
@@ -155,25 +157,24 @@ def _spans(time: int, keys: int, looks_back: bool) -> list[tuple[slice, slice]]:
     return [(slice(start, start + size), slice(start + size)) for start in range(0, time, size)]
 
 
-def _cut(sight: KeyPositions, at: slice, to: slice) -> KeyPositions:
+def _cut(pos: KeyPositions, at: slice, to: slice) -> KeyPositions:
     """The positions of one row, restricted to the queries `at` and the keys `to`."""
-    seen = sight.seen
+    seen = pos.seen
     if seen is not None:
         seen = seen[to] if seen.ndim == 1 else seen[at, to]
-    return KeyPositions(sight.queries[at], sight.keys[to], seen)
+    return KeyPositions(pos.queries[at], pos.keys[to], seen)
 
 
 def _divided(weigh: Callable) -> Callable:
     def block(q, *given):
         y, share = weigh(q, *given)
-        # By a product, since XLA:CPU takes long for the sum over a row that is the gradient of a
-        # broadcast.
+        # By einsum, since the gradient of a broadcast is a sum over rows, which is slow on XLA:CPU.
         return jnp.einsum("gtw,gt->gtw", y, share, precision="highest").astype(q.dtype)
 
     return block
 
 
-def _weigh(rule, q, k, v, sight, slopes, key):
+def _weigh(rule, q, k, v, pos, slopes, key):
     """The unnormalized values of one head, and the factor that normalizes those of each query.
 
     Queries are [groups, time, width], keys and values [keys, width].
@@ -183,15 +184,13 @@ def _weigh(rule, q, k, v, sight, slopes, key):
     logits = jnp.matmul(q.reshape(-1, width), k.T, preferred_element_type=wide)
     logits = logits.reshape(groups, time, -1) * width**-0.5
     if slopes is not None:
-        logits = logits - slopes[:, None, None] * jnp.abs(relative_position(sight))[None].astype(
-            wide
-        )
-    mask = attention_mask(sight, rule)
+        logits = logits - slopes[:, None, None] * jnp.abs(relative_position(pos))[None].astype(wide)
+    mask = attention_mask(pos, rule)
     if mask is not None:
-        # Far below any logit, and still finite, since infinities meet as NaN.
+        # Far below any logit and finite, since inf - inf is NaN.
         logits = jnp.where(mask[None], logits, jnp.asarray(-1e38, wide))
     weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
-    if sight.seen is not None and mask is not None:
+    if pos.seen is not None and mask is not None:
         weights = jnp.where(mask[None], weights, jnp.zeros((), wide))
     total = weights.sum(-1, keepdims=True)
     if key is not None:

@@ -27,31 +27,31 @@ class CacheSpec(NamedTuple):
         return self.window is not None and self.window <= self.capacity
 
 
-def empty_cache(room: CacheSpec, k: Any) -> dict[str, jax.Array]:
+def empty_cache(spec: CacheSpec, k: Any) -> dict[str, jax.Array]:
     """The cache before the first step, for keys like k [batch, time, heads, width]."""
-    blank = jnp.zeros((k.shape[0], k.shape[2], room.capacity, k.shape[3]), k.dtype)
+    blank = jnp.zeros((k.shape[0], k.shape[2], spec.capacity, k.shape[3]), k.dtype)
     return {"keys": blank, "values": blank, "length": jnp.zeros((k.shape[0],), jnp.int32)}
 
 
-def check_chunk(room: CacheSpec, k: Any) -> None:
+def check_chunk(spec: CacheSpec, k: Any) -> None:
     """Raises ValueError if the keys of a chunk can never fit."""
-    if k.shape[1] > room.capacity and not room.ring:
+    if k.shape[1] > spec.capacity and not spec.ring:
         raise ValueError(
-            f"attention: a chunk of {k.shape[1]} steps overflows a cache of {room.capacity}: take "
-            "a larger capacity, or a window no longer than it, with which old steps may go."
+            f"attention: a chunk of {k.shape[1]} steps overflows a cache of {spec.capacity}: take "
+            "a larger capacity, or a window no longer than it, which lets old steps go."
         )
 
 
-def overflowed(room: CacheSpec, positions: jax.Array) -> jax.Array:
+def overflowed(spec: CacheSpec, positions: jax.Array) -> jax.Array:
     """Which steps are beyond the cache's capacity, so that their outputs are invalid."""
-    return (positions >= room.capacity) & (not room.ring)
+    return (positions >= spec.capacity) & (not spec.ring)
 
 
-def update(room: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
+def update(spec: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
     """(cache, keys, values, positions) after a chunk has been stored.
 
     Args:
-      room: the sizes of the cache.
+      spec: the sizes of the cache.
       cache: the cache before the chunk.
       k: keys of the chunk [batch, time, heads, width].
       v: values of the chunk, of the same shape.
@@ -61,16 +61,16 @@ def update(room: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
     Raises:
       ValueError: if the cache belongs to another net or batch, or if the chunk is longer than it.
     """
-    check_chunk(room, k)
-    fresh = jax.eval_shape(lambda: empty_cache(room, k))
+    check_chunk(spec, k)
+    expected = jax.eval_shape(lambda: empty_cache(spec, k))
     core.check_same_spec(
-        cache, fresh, "attention was carried the cache of another batch, net or dtype"
+        cache, expected, "attention was given the cache of another batch, net or dtype"
     )
     exists = jnp.ones(k.shape[:2], bool) if valid is None else valid
     length = cache["length"] + exists.sum(1, dtype=jnp.int32)
-    # A ring keeps the newest steps, all else the oldest; `capacity` is no slot, so it drops.
-    kept = positions >= length[:, None] - room.capacity if room.ring else positions < room.capacity
-    slots = jnp.where(exists & kept, positions % room.capacity, room.capacity)
+    # A ring keeps the newest steps, other caches the oldest; writes to slot `capacity` are dropped.
+    kept = positions >= length[:, None] - spec.capacity if spec.ring else positions < spec.capacity
+    slots = jnp.where(exists & kept, positions % spec.capacity, spec.capacity)
 
     def write(memory, chunk):
         chunk = jnp.swapaxes(chunk, 1, 2)
@@ -79,32 +79,31 @@ def update(room: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
     def read(cache):
         return jnp.swapaxes(cache["keys"], 1, 2), jnp.swapaxes(cache["values"], 1, 2)
 
-    after = {
+    new_cache = {
         "keys": write(cache["keys"], k),
         "values": write(cache["values"], v),
         "length": length,
     }
-    if room.window is None or not room.ring or _leaves_room(k.shape[1], room):
-        held = _held(room, length)
-        return after, *read(after), KeyPositions(positions, *held)
-    # The chunk overwrites what its first steps still see: they look at the cache of before.
+    if spec.window is None or not spec.ring or _leaves_room(k.shape[1], spec):
+        return new_cache, *read(new_cache), KeyPositions(positions, *_slots(spec, length))
+    # The chunk overwrites keys that its first steps still see, so attend to the old cache as well.
     both = jax.tree.map(
         lambda a, b: jnp.concatenate([a, b], axis=1),
-        (*read(cache), *_held(room, cache["length"])),
+        (*read(cache), *_slots(spec, cache["length"])),
         (k, v, positions, exists),
     )
-    return after, *both[:2], KeyPositions(positions, *both[2:])
+    return new_cache, *both[:2], KeyPositions(positions, *both[2:])
 
 
-def _leaves_room(steps: Any, room: CacheSpec) -> bool:
+def _leaves_room(steps: Any, spec: CacheSpec) -> bool:
     """Whether a chunk overwrites nothing that its steps see; False if its length is symbolic."""
-    return isinstance(steps, int) and steps + (room.window or 1) - 1 <= room.capacity
+    return isinstance(steps, int) and steps + (spec.window or 1) - 1 <= spec.capacity
 
 
-def _held(room: CacheSpec, length: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _slots(spec: CacheSpec, length: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The position of the step in each slot [batch, capacity], and whether the slot is filled."""
-    slots = jnp.arange(room.capacity, dtype=jnp.int32)[None]
+    slots = jnp.arange(spec.capacity, dtype=jnp.int32)[None]
     newest = length[:, None] - 1
-    ahead = (newest - slots) % room.capacity if room.ring else newest - slots
-    positions = newest - ahead
-    return positions, (positions >= 0) & (ahead >= 0)
+    age = (newest - slots) % spec.capacity if spec.ring else newest - slots
+    positions = newest - age
+    return positions, (positions >= 0) & (age >= 0)

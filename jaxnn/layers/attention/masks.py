@@ -35,19 +35,19 @@ class MaskConfig(NamedTuple):
     implementation: str = "xla"
 
 
-def relative_position(sight: KeyPositions) -> jax.Array:
+def relative_position(pos: KeyPositions) -> jax.Array:
     """How many steps each key is ahead of each query, int32 [..., time, keys]."""
-    return sight.keys[..., None, :] - sight.queries[..., :, None]
+    return pos.keys[..., None, :] - pos.queries[..., :, None]
 
 
-def attention_mask(sight: KeyPositions, rule: MaskConfig) -> jax.Array | None:
+def attention_mask(pos: KeyPositions, rule: MaskConfig) -> jax.Array | None:
     """Which keys each query sees, bool [..., time, keys]; None if all."""
-    steps = relative_position(sight)
+    steps = relative_position(pos)
     limits = [steps <= 0] if rule.causal else []
     if rule.window is not None:
         limits.append(jnp.abs(steps) < rule.window)
-    if sight.seen is not None:
-        limits.append(sight.seen if sight.seen.ndim == steps.ndim else sight.seen[..., None, :])
+    if pos.seen is not None:
+        limits.append(pos.seen if pos.seen.ndim == steps.ndim else pos.seen[..., None, :])
     return reduce(jnp.logical_and, limits) if limits else None
 
 
@@ -75,17 +75,17 @@ def padded(mask: Any) -> bool:
     return mask is not None and mask.ndim == 2
 
 
-def there(x: jax.Array, mask: Any) -> jax.Array:
+def zero_padding(x: jax.Array, mask: Any) -> jax.Array:
     """x with zeros at padding, so that no NaN spreads from there."""
     return zero_masked(x, mask) if padded(mask) else x
 
 
 def paired(y: jax.Array, mask: Any) -> Any:
     """The output for (x, mask): (y, mask), with zeros at padding; y if there is no mask."""
-    return y if mask is None else (there(y, mask), mask)
+    return y if mask is None else (zero_padding(y, mask), mask)
 
 
-def pair(x: Any, title: str) -> tuple:
+def check_memory(x: Any, title: str) -> tuple:
     """(queries, memory, mask) from two or three of them; raises if they do not fit."""
     if not isinstance(x, tuple | list) or len(x) not in (2, 3):
         raise ValueError(

@@ -71,7 +71,7 @@ def init(plan: HeadSpec, key: Any, x: Any, **inputs: Any) -> dict:
 def caller(plan: HeadSpec, params: Any, x: Any, *names: str) -> Callable[[str, Any], jax.Array]:
     """A function call(name, x) that applies the layer of that name."""
     layers = _layers(plan, x, *names)
-    core.unpack_params(params, x, plan.title, *layers)  # for its check alone
+    core.unpack_params(params, x, plan.title, *layers)  # only for its check
 
     def call(name, x):
         with core.error_scope(f"{plan.title}.{name}", name, layers[name], x):

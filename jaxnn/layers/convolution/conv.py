@@ -234,7 +234,7 @@ def _layer(title, shape, forward, bias, w_init, b_init) -> Layer:
         if w.shape != wanted:
             raise ValueError(
                 f"{title} has w {list(w.shape)}, and needs {list(wanted)} for {core.describe(x)}: "
-                "feed what it was made for, or init with this x."
+                "feed the input it was initialized for, or init with this x."
             )
         y = forward(x, w)
         return y + b[0].reshape((1,) * (y.ndim - 1) + (-1,)) if b else y, ()
@@ -275,7 +275,7 @@ def _spreading(kernel_size, stride, padding, output_padding, dilation) -> Callab
     if isinstance(padding, str) and extra != 0:
         raise ValueError(
             f"{title}: output_padding goes with padding as numbers, not with {padding}, which "
-            "sets the size of the output by itself."
+            "determines the output size."
         )
     rank = window.rank(title, size, stride, dilation, padding, extra)
     at = window.over(rank, size, stride, dilation)

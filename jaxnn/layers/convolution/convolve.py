@@ -19,8 +19,8 @@ from jaxnn import core
 from jaxnn.layers.convolution.reshape import shuffled
 from jaxnn.layers.convolution.window import Window, padded, steps, taps
 
-BLOCKS = 8  # a grouped convolution becomes at most as many dense ones, since each is compiled
-PLACES = 64  # the most places of a window that are written out one by one
+BLOCKS = 8  # most dense convolutions for a grouped one, since each is compiled
+PLACES = 64  # largest window whose positions are written out one by one
 
 
 def convolve(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Array:
@@ -35,8 +35,8 @@ def convolve(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Arr
     """
     if _pointwise(at, groups):
         return _matmul(x, w, at)
-    here = partial(on_cpu, at=at, groups=groups)
-    return lax.platform_dependent(x, w, cpu=here, default=partial(native, at=at, groups=groups))
+    cpu = partial(on_cpu, at=at, groups=groups)
+    return lax.platform_dependent(x, w, cpu=cpu, default=partial(native, at=at, groups=groups))
 
 
 def convolve_transpose(
@@ -54,16 +54,16 @@ def convolve_transpose(
     """
     if max(at.stride) == 1:
         return convolve(x, _around(w), at._replace(pads=_turned(at, extra)), groups)
-    there = partial(native_transpose, at=at, groups=groups, extra=extra)
+    default = partial(native_transpose, at=at, groups=groups, extra=extra)
     # cuDNN refuses XLA's form of one channel a group, as seen on an H200 with JAX 0.11.2.
     single = groups > 1 and w.shape[-2] == 1
     if max(at.dilation) > 1 and not single:
-        return there(x, w)
+        return default(x, w)
     w, at = _filled(w, at)
-    here = partial(subpixel, at=at, groups=groups, extra=extra)
+    cpu = partial(subpixel, at=at, groups=groups, extra=extra)
     if single:
-        return here(x, w)
-    return lax.platform_dependent(x, w, cpu=here, default=there)
+        return cpu(x, w)
+    return lax.platform_dependent(x, w, cpu=cpu, default=default)
 
 
 def native(x: jax.Array, w: jax.Array, at: Window, groups: int = 1) -> jax.Array:
@@ -215,8 +215,8 @@ def _blocks(x, w, at, groups):
     n = max(blocks for blocks in range(1, BLOCKS + 1) if groups % blocks == 0)
     m, (*size, channels, width) = groups // n, w.shape
     w = w.reshape(*size, 1, channels, n, m, width // groups)
-    own = jnp.eye(m, dtype=bool).reshape(*(1 for _ in size), m, 1, 1, m, 1)
-    w = jnp.where(own, w, 0) if m > 1 else w
+    same_group = jnp.eye(m, dtype=bool).reshape(*(1 for _ in size), m, 1, 1, m, 1)
+    w = jnp.where(same_group, w, 0) if m > 1 else w
     w = w.reshape(*size, m * channels, width)
     pieces = zip(jnp.split(x, n, axis=-1), jnp.split(w, n, axis=-1), strict=True)
     return jnp.concatenate([on_cpu(*piece, at) for piece in pieces], axis=-1)
@@ -257,7 +257,7 @@ def _scanned(at, x, w):
     counts = tuple(map(steps, x.shape[1:-1], at.span, at.stride))
     reach = [(count - 1) * s + 1 for count, s in zip(counts, at.stride, strict=True)]
 
-    @partial(jax.checkpoint, prevent_cse=False)  # or the taps of all places would be kept
+    @partial(jax.checkpoint, prevent_cse=False)  # otherwise the taps of all positions would be kept
     def step(y, offset_row):
         offset, row = offset_row
         tap = lax.dynamic_slice(x, offset, (x.shape[0], *reach, x.shape[-1]))

@@ -94,8 +94,8 @@ def paddings(value: Any, what: str, modes: tuple[str, ...] = MODES) -> Padding:
 
 def pairs(padding: Any, n: int, what: str) -> tuple[tuple[int, int], ...]:
     """Numbers and pairs as a (low, high) pair for each of n axes."""
-    found = per_dim(padding, n, what)
-    return tuple(pad if isinstance(pad, tuple) else (pad, pad) for pad in found)
+    pads = per_dim(padding, n, what)
+    return tuple(pad if isinstance(pad, tuple) else (pad, pad) for pad in pads)
 
 
 def over(n: int, size: Sizes, stride: Sizes, dilation: Sizes, title: str = "") -> Window:

@@ -358,7 +358,7 @@ def test_a_masked_memory_is_not_seen(each_query):
         ({"heads": 3, "width": 16}, "3 heads do not divide a width of 16: take a divisor"),
         ({"heads": 2, "window": 0}, "attention: window must be a whole number"),
         ({"heads": 2, "capacity": -1, "causal": True}, "attention: capacity must be"),
-        ({"heads": 2, "capacity": 8}, "a cache knows no steps ahead: take causal=True"),
+        ({"heads": 2, "capacity": 8}, "a cache cannot hold later steps: take causal=True"),
         ({"heads": 2, "dropout": 1.0}, r"rate is the fraction dropped, in \[0, 1\)"),
         ({"heads": 2, "implementation": "flash"}, 'is "xla" or "cudnn", got'),
     ],
@@ -374,7 +374,7 @@ def test_cudnn_drops_nothing(monkeypatch):
         jax.nn, "dot_product_attention", lambda *args, implementation: library(*args)
     )
     assert attention(2, implementation="cudnn")
-    with pytest.raises(ValueError, match='"cudnn" drops no weights'):
+    with pytest.raises(ValueError, match='"cudnn" does not support dropout'):
         attention(2, implementation="cudnn", dropout=0.1)
 
 

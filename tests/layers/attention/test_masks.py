@@ -54,7 +54,7 @@ def test_a_mask_of_each_query_leaves_positions_as_they_are():
 def test_no_nan_spreads_from_where_no_step_is():
     mask = jnp.array([[True, False, True, True, False]])
     x = X.at[:, 1].set(jnp.nan)
-    assert (masks.there(x, mask)[0, :, 0] == mask[0]).all()
+    assert (masks.zero_padding(x, mask)[0, :, 0] == mask[0]).all()
     y, same = masks.paired(x, mask)
     assert same is mask
     assert not jnp.isnan(y).any()
@@ -85,10 +85,10 @@ def test_what_is_no_sequence_is_refused():
 
 def test_queries_and_memory_must_belong_together():
     with pytest.raises(ValueError, match="takes .queries, memory. or"):
-        masks.pair(X, "cross_attention")
+        masks.check_memory(X, "cross_attention")
     with pytest.raises(ValueError, match="of one batch and dtype, got .float32.1,5,3., float32.2,"):
-        masks.pair((X, jnp.ones((2, 4, 3))), "cross_attention")
+        masks.check_memory((X, jnp.ones((2, 4, 3))), "cross_attention")
     with pytest.raises(ValueError, match="of one batch and dtype"):
-        masks.pair((X, X.astype(jnp.bfloat16)), "cross_attention")
+        masks.check_memory((X, X.astype(jnp.bfloat16)), "cross_attention")
     with pytest.raises(ValueError, match=r"a mask \[1,4\] or \[1,5,4\] with"):
-        masks.pair((X, jnp.ones((1, 4, 2)), jnp.ones((1, 5), bool)), "cross_attention")
+        masks.check_memory((X, jnp.ones((1, 4, 2)), jnp.ones((1, 5), bool)), "cross_attention")

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.test_cells import X, loop, made, sigmoid
 
 from jaxnn.layers.recurrent import linear
 from jaxnn.layers.recurrent.linear import linear_scan, lru, min_gru, min_lstm
 from jaxnn.sequences.unroll import unroll
+from tests.layers.recurrent.test_cells import X, loop, made, sigmoid
 
 pytestmark = pytest.mark.ordinary
 

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.test_cells import X, made, sigmoid
 
 from jaxnn.layers.recurrent.cells import gru
 from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
 from jaxnn.sequences.unroll import unroll
+from tests.layers.recurrent.test_cells import X, made, sigmoid
 
 pytestmark = pytest.mark.ordinary
 

@@ -27,7 +27,7 @@ def shape(net, x):
 @pytest.mark.parametrize(
     ("size", "channels", "depth"), [(28, 1, 2), (64, 3, 4), ((16, 24), 2, 3), (8, 1, 1)]
 )
-def test_a_generator_draws_pictures_of_any_size_that_halves(size, channels, depth):
+def test_a_generator_draws_images_of_any_size_that_halves(size, channels, depth):
     sides = size if isinstance(size, tuple) else (size, size)
     net = nn.gan.dcgan_generator(size, channels, depth=depth, width=8)
     assert shape(net, Z) == (8, *sides, channels)
@@ -96,7 +96,7 @@ def test_an_embedded_class_is_a_row_of_its_table(key):
     assert jnp.allclose(net(params, (Z, LABELS)), by_hand, atol=1e-5)
 
 
-def test_beside_a_picture_a_class_is_channels_of_one_value():
+def test_beside_a_image_a_class_is_channels_of_one_value():
     net = nn.gan.class_conditional(lambda x: x, 3)
     y = net({"embed": (), "net": ()}, (X, LABELS))
     assert y.shape == (8, 8, 8, 5)

@@ -104,13 +104,13 @@ def test_a_bad_size_is_refused_when_the_halves_are_built(make, message):
     [nn.autoencoder.dense_coder((8, 8, 1), 2), nn.autoencoder.conv_coder((8, 8, 1), 2, 4)],
     ids=["dense", "conv"],
 )
-def test_pictures_of_another_shape_or_of_bytes_are_refused(halves, key):
+def test_images_of_another_shape_or_of_bytes_are_refused(halves, key):
     net = nn.autoencoder.plain_autoencoder(*halves)
     with pytest.raises(
         ValueError, match="_coder takes rows of shape .8, 8, 1., got float32.4,8,8,3."
     ):
         net.init(key, jnp.ones((4, 8, 8, 3)))
-    with pytest.raises(TypeError, match="/ 255, as pictures are"):
+    with pytest.raises(TypeError, match="/ 255, as images are"):
         net.init(key, jnp.ones((4, 8, 8, 1), jnp.uint8))
 
 

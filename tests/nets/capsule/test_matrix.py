@@ -219,5 +219,5 @@ def test_what_is_no_layer_of_matrix_capsules_is_refused(key):
     params, _ = net.init(key, (poses, a))
     with pytest.raises(ValueError, match=r"has w \[3, 3, 3, 4, 4, 4\], and needs \[3, 3, 2"):
         net(params, (poses[..., :2, :, :], a[..., :2]))
-    with pytest.raises(TypeError, match="/ 255, as pictures are"):
+    with pytest.raises(TypeError, match="/ 255, as images are"):
         nn.capsule.matrix_capsnet(5).init(key, jax.ShapeDtypeStruct((2, 32, 32, 1), jnp.uint8))

@@ -235,12 +235,12 @@ def shaped(*shape, dtype=jnp.float32):
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def test_pictures_of_bytes_are_refused_with_their_scale():
-    with pytest.raises(TypeError, match=r"/ 255, as pictures are"):
+def test_images_of_bytes_are_refused_with_their_scale():
+    with pytest.raises(TypeError, match=r"/ 255, as images are"):
         NET.init(jax.random.key(0), shaped(2, 8, 8, 1, dtype=jnp.uint8))
 
 
-def test_other_pictures_than_the_params_are_for_are_refused(key):
+def test_other_images_than_the_params_are_for_are_refused(key):
     params, _ = NET.init(key, shaped(2, 8, 8, 1))
     with pytest.raises(ValueError, match=r"conv has w \[3, 3, 1, 8\], and needs \[3, 3, 3, 8\]"):
         jax.eval_shape(NET, params, shaped(2, 8, 8, 3))

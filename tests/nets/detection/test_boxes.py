@@ -29,7 +29,7 @@ def by_painting(a, b):
 # Packing
 
 
-def test_objects_are_padded_to_the_fullest_picture():
+def test_objects_are_padded_to_the_fullest_image():
     objects = nn.detection.pack_objects(
         [BOXES, [], BOXES[:1]], [[0, 1, 2], [], [2]], size=(12, 16), classes=3
     )
@@ -149,16 +149,16 @@ def test_bad_arguments_of_suppression_are_refused(boxes, scores, iou, said):
 
 
 def measured(found, truth, **options):
-    """The measure of lists of (box, label, score) and (box, label) for each picture."""
+    """The measure of lists of (box, label, score) and (box, label) for each image."""
     most = 4
     shape = (len(found), most)
     packed = nn.detection.Objects(np.zeros((*shape, 4)), np.zeros(shape, int), np.zeros(shape))
-    for i, picture in enumerate(found):
-        for n, (box, label, score) in enumerate(picture):
+    for i, image in enumerate(found):
+        for n, (box, label, score) in enumerate(image):
             packed.boxes[i, n], packed.labels[i, n], packed.mask[i, n] = box, label, score
     wanted = nn.detection.pack_objects(
-        [[box for box, _ in picture] for picture in truth],
-        [[label for _, label in picture] for picture in truth],
+        [[box for box, _ in image] for image in truth],
+        [[label for _, label in image] for image in truth],
         size=(20, 20), classes=3,
     )  # fmt: skip
     return nn.detection.mean_average_precision(packed, wanted, classes=3, **options)
@@ -199,7 +199,7 @@ def test_a_class_that_is_nowhere_does_not_count():
     assert np.isnan(measured([[(A, 0, 0.9)]], [[]]))
 
 
-def test_pictures_that_do_not_agree_are_refused():
+def test_images_that_do_not_agree_are_refused():
     with pytest.raises(ValueError, match="found has 1 images, truth has 2"):
         measured([[]], [[], []])
 

@@ -59,10 +59,10 @@ def test_a_backbone_without_one_whole_stride_is_refused(backbone):
         nn.detection.detector(3, backbone).init(KEY, X)
 
 
-def test_pictures_of_other_channels_and_bytes_are_refused():
+def test_images_of_other_channels_and_bytes_are_refused():
     net = small()
     params, _ = net.init(KEY, X)
-    with pytest.raises(ValueError, match="feed what it was made for"):
+    with pytest.raises(ValueError, match="feed the input it was init"):
         net(params, jnp.tile(X, (1, 1, 1, 3)))
     with pytest.raises(TypeError, match=r"x.astype\(jnp.float32\) / 255"):
         net.init(KEY, jnp.zeros((2, *SIZE, 1), jnp.uint8))
@@ -133,7 +133,7 @@ def test_objects_of_another_batch_are_refused():
 
 
 def trained(objects, classes=3):
-    """A detector after a few steps on two pictures with these objects, and its losses."""
+    """A detector after a few steps on two images with these objects, and its losses."""
     net, optimizer = small(classes), optax.adam(3e-3)
 
     def loss(params, state, batch, *, key, train):

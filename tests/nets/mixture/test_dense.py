@@ -71,7 +71,7 @@ def test_rows_of_several_axes_are_rows(branches):
         assert np.allclose(a[:, 1], b, atol=1e-6)
 
 
-def test_one_gate_may_weigh_whole_pictures():
+def test_one_gate_may_weigh_whole_images():
     gate = lambda n: nn.serial(nn.flatten(), nn.dense(n))  # noqa: E731
     net, x = nn.mixture.mixture_of_experts(nn.conv(2, 3), 3, gate=gate), jnp.ones((4, 5, 5, 1))
     said = jax.eval_shape(net, made(net, x), x)

@@ -14,7 +14,7 @@ def made(net, x):
     return net.init(jax.random.key(0), x)[0]
 
 
-def test_a_picture_held_is_the_picture_at_every_step():
+def test_a_image_held_is_the_image_at_every_step():
     x = uniform(jax.random.key(1), (3, 5))
     held, fed = (nn.unroll(nn.spiking.spiking_mlp(8, 2, steps=steps)) for steps in (6, None))
     params = made(held, x)

@@ -257,5 +257,5 @@ def test_what_does_not_fit_is_refused(key):
         nn.transformer(block(2, 16), 0)
     with pytest.raises(ValueError, match="3 heads do not divide a width of 8"):
         block(3, 16).init(key, x)
-    with pytest.raises(ValueError, match="a cache knows no steps ahead"):
+    with pytest.raises(ValueError, match="a cache cannot hold later steps"):
         block(2, 16, capacity=4)

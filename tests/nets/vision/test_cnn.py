@@ -155,10 +155,10 @@ def test_a_unet_sees_as_far_as_it_goes_down(widths, reach):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_pictures_of_other_channels_are_refused(name):
+def test_images_of_other_channels_are_refused(name):
     net = NETS[name]
     params, state = jax.eval_shape(net.init, KEY, X)
-    with pytest.raises(ValueError, match=r"has w .*, and needs .*: feed what it was made for"):
+    with pytest.raises(ValueError, match=r"has w .*, and needs .*: feed the input it was init"):
         jax.eval_shape(lambda p, s: net.apply(p, s, X[..., :1])[0], params, state)
 
 
@@ -195,7 +195,7 @@ def test_bad_arguments_are_refused(make, said):
         make()
 
 
-def test_pictures_of_other_sizes_are_refused_by_name():
+def test_images_of_other_sizes_are_refused_by_name():
     with pytest.raises(ValueError, match="sides that are multiples of 4.*: pad it"):
         nn.unet(1, widths=(4, 4, 4)).init(KEY, jnp.ones((2, 18, 16, 1)))
     with pytest.raises(ValueError, match="is larger than its input"):

@@ -62,10 +62,10 @@ def test_a_factored_block_is_one_over_space_and_then_one_over_time():
     assert 2 * 4 * 9 + 4 * 2 * 3 <= 27 * 2 * 2
 
 
-def test_clips_of_other_channels_and_bytes_and_pictures_are_refused():
+def test_clips_of_other_channels_and_bytes_and_images_are_refused():
     net = nn.video_resnet(4, (1,), width=4, small=True)
     params, state = jax.eval_shape(net.init, KEY, X)
-    with pytest.raises(ValueError, match="feed what it was made for"):
+    with pytest.raises(ValueError, match="feed the input it was init"):
         jax.eval_shape(lambda p, s: net.apply(p, s, X[..., :1])[0], params, state)
     with pytest.raises(TypeError, match=r"x.astype\(jnp.float32\) / 255"):
         net.init(KEY, X.astype(jnp.uint8))
