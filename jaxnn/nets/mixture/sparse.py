@@ -126,8 +126,10 @@ def sparse_mixture(
             part: layer.init(core.fold_in(key, i), x)[0]
             for i, (part, layer) in enumerate(zip(parts, layers, strict=False))
         }
-        zero = jnp.zeros((), core.param_dtype(x))
-        return params, Routing(zero, zero, jnp.zeros(n, zero.dtype), zero)
+        # An array for each statistic, since a train step cannot donate one buffer twice.
+        shapes = {"balance": (), "z": (), "usage": (n,), "dropped": ()}
+        zeros = {title: jnp.zeros(shape, core.param_dtype(x)) for title, shape in shapes.items()}
+        return params, Routing(**zeros)
 
     def apply(params, state, x, *, key=None, train=False):
         core.require_state(state, "sparse_mixture")

@@ -224,6 +224,11 @@ def test_every_device_drops_by_its_own_room():
     assert float(after.dropped) == pytest.approx(np.mean([part[2] for part in parts]))
 
 
+def test_the_first_state_can_be_donated():
+    leaves = jax.tree.leaves(layer().init(jax.random.key(0), X)[1])
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+
+
 def test_what_does_not_divide_by_the_devices_is_refused():
     many = nn.mixture.expert_parallel(layer(1, axis_name="experts"), mesh(8), "experts")
     params, state = made(layer(1))
