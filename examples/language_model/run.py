@@ -26,7 +26,7 @@ from examples.language_model.network import (
 THRESHOLD = 1.85  # nats per character on the last tenth of the text
 LARGE_THRESHOLD = 1.60  # the same of the large net
 # The aim is 1.0. It is missed by some percent where PyTorch's matmuls are 1.3 times as fast as
-# XLA's: benchmarks/README.md.
+# XLA's: docs/performance.md.
 TIME_THRESHOLD = 1.1
 QUICK_WINDOWS = 64  # test windows of a quick run
 TEMPERATURE = 0.8  # of the generated text

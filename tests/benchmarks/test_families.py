@@ -4,7 +4,7 @@ from benchmarks import families, race
 from benchmarks.__main__ import listing
 from benchmarks.peers import cases
 from benchmarks.peers.jaxnn import families as families_in_jaxnn
-from tests.benchmark_rows import row
+from tests.benchmarks.rows import row
 
 ROWS = [
     row(cases.SOM, race.OURS, 1.0),

@@ -1,7 +1,7 @@
 from benchmarks import nets, race, race_report
 from benchmarks.__main__ import listing
 from benchmarks.peers import cases, data
-from tests.benchmark_rows import row
+from tests.benchmarks.rows import row
 
 
 def lenet(framework, over=1.0):

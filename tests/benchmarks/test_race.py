@@ -15,7 +15,7 @@ from benchmarks.peers import cases, data
 from benchmarks.peers.jaxnn import family_steps, graph, nets
 from benchmarks.peers.jaxnn import layers as layers_in_jaxnn
 from jaxnn import inspection
-from tests.benchmark_rows import row
+from tests.benchmarks.rows import row
 
 
 def frameworks(order, **milliseconds):

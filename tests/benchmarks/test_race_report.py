@@ -1,5 +1,5 @@
 from benchmarks import race_report
-from tests.benchmark_rows import row
+from tests.benchmarks.rows import row
 
 REPORT = {
     "rows": [

@@ -10,7 +10,7 @@ from benchmarks.__main__ import listing
 from benchmarks.peers import cases, data
 from benchmarks.peers.jaxnn import layers as layers_in_jaxnn
 from benchmarks.peers.jaxnn import sequences as sequences_in_jaxnn
-from tests.benchmark_rows import row
+from tests.benchmarks.rows import row
 
 
 def result(framework, over=1.0, title=cases.GPT, ms=4.0):
