@@ -138,7 +138,7 @@ def lift(layer: Any) -> Net:
     ((), [0.0, 0.0])
     """
     if isinstance(layer, Layer | Cell):
-        return layer
+        return layer  # pyright: ignore
     if not callable(layer):
         raise TypeError(
             f"{text(layer)} is not a layer: give a Layer, a Cell or a function of arrays."
@@ -164,7 +164,7 @@ def lift(layer: Any) -> Net:
                 )
         return x._replace(nodes=y) if graph else y, ()
 
-    return Layer(init, apply, name=title)
+    return Layer(init, apply, name=title)  # pyright: ignore
 
 
 def _check_pair(net: Layer | Cell) -> None:
@@ -181,8 +181,8 @@ ALONG_TIME = ("attention", "transformer_block", "transformer", "group_norm", "in
 def takes_mask(title: str, net: Layer | Cell) -> Net:
     """A net under its own name, which as a layer takes (x, mask) and gives back the pair."""
     if isinstance(net, Cell):
-        return net
-    return Layer(net.init, net.apply, title, title)
+        return net  # pyright: ignore
+    return Layer(net.init, net.apply, title, title)  # pyright: ignore
 
 
 def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net:
@@ -199,11 +199,11 @@ def layer_or_cell(kind: str, init, carry, apply, *children: Layer | Cell) -> Net
         return y, state
 
     if any(isinstance(child, Cell) for child in children):
-        return Cell(start, carry, apply, kind)
+        return Cell(start, carry, apply, kind)  # pyright: ignore
     found = [each.couples for each in children if isinstance(each, Layer) and each.couples]
     # Rows first: what couples the steps of a sequence alone does not matter in `time_distributed`.
     couples = min(found, key=ALONG_TIME.__contains__, default="")
-    return Layer(start, forward, couples, kind)
+    return Layer(start, forward, couples, kind)  # pyright: ignore
 
 
 # State and keys

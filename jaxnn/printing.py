@@ -126,7 +126,7 @@ def _initializer_text(maker: str, given: dict[str, Any]) -> str:
         for key, parameter in parameters.items()
         if key in given and given[key] != parameter.default
     }
-    known = SCALINGS.get((given.get("scale"), given.get("mode"), given.get("distribution")))
+    known = SCALINGS.get((given.get("scale"), given.get("mode"), given.get("distribution")))  # pyright: ignore
     if known and len(given) == 3:
         return f"{known}()"
     return call_text(maker, ((), given))

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Transformers in one call, by the options of all of their parts."""
 
 import jax

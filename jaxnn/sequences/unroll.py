@@ -324,9 +324,9 @@ def _last(y: Tree, mask: Any) -> Tree:
 
 def _timewise(layer: Any) -> Net:
     """A cell as it is; a layer over the x of a pair, or over the pair if it couples rows."""
-    child = core.lift(layer)
+    child: Any = core.lift(layer)
     if isinstance(child, Cell):
-        return child
+        return child  # pyright: ignore
     if child.name == "unroll":
         raise TypeError("stack takes cells, not unrolled ones: unroll the stack instead.")
 
@@ -346,4 +346,4 @@ def _timewise(layer: Any) -> Net:
         y, state = child.apply(params, state, x, key=key, train=train)
         return (y if mask is None else (y, mask)), state
 
-    return Layer(init, apply, name=child.name)
+    return Layer(init, apply, name=child.name)  # pyright: ignore

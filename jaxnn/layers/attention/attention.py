@@ -135,7 +135,7 @@ def attention(
         return masks.paired(call("out", projections.merge_heads(y)), mask), ()
 
     if spec is None:
-        return Layer(init, whole, heads_spec.title)
+        return Layer(init, whole, heads_spec.title)  # pyright: ignore
 
     def carry(params, x):
         return kv_cache.empty_cache(
@@ -153,7 +153,7 @@ def attention(
         y = jnp.where(overflowed, jnp.asarray(jnp.nan, y.dtype), y)
         return (cache, masks.paired(call("out", projections.merge_heads(y)), mask)), ()
 
-    return Cell(init, carry, chunk)
+    return Cell(init, carry, chunk)  # pyright: ignore
 
 
 @factory

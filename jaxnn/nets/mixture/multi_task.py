@@ -81,7 +81,7 @@ def multi_task(
         return Tasks(f.towers(mixed), jnp.moveaxis(jnp.exp(log_weights), 0, -2))
 
     gates = ensemble(gate(core.check_int(n, "multi_task: n")), len(names))
-    towers = wire(tower_outputs, **towers)
+    towers = wire(tower_outputs, **towers)  # pyright: ignore
     return wire(flow, experts=ensemble(expert, n), gates=gates, towers=towers)
 
 

@@ -192,7 +192,7 @@ def positioned(place: Placement, cached: bool, name: str = "positions") -> dict[
     """The child that adds positions, if there is one."""
     if place.cell is None:
         return {}
-    return {name: place.cell if cached else unroll(place.cell)}
+    return {name: place.cell if cached else unroll(place.cell)}  # pyright: ignore
 
 
 def embedded(embed: Callable, positions: Callable | None, x: Any, place: Placement) -> Any:

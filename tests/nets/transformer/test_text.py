@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 from functools import cache, partial
 
 import jax
