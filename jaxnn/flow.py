@@ -17,6 +17,7 @@ from jaxnn.core import (
     Net,
     Tree,
     check_same_spec,
+    describe,
     lift,
 )
 from jaxnn.flow_engine import branch_values, children_of, make_flow, pack
@@ -153,6 +154,9 @@ def concatenate(branches: Any) -> jax.Array:
     (2, 4)
     """
     values = branch_values(branches, "concatenate")
+    for each in values:
+        if not hasattr(each, "ndim"):
+            raise TypeError(f"concatenate takes branches that are arrays, got {describe(each)}.")
     for each in values[1:]:
         check_same_spec(
             values[0][..., :1], each[..., :1], "concatenate takes branches of one batch and dtype"

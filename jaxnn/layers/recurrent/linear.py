@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_number
 from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import affine, check_chunk, gates, matmul
 from jaxnn.printing import factory
@@ -204,6 +205,7 @@ def lru(
     names = "nu", "theta", "gamma", "b", "c", "d"
     width = core.check_int(width, "lru: width")
     states = width if states is None else core.check_int(states, "lru: states")
+    check_number(max_phase, "lru: max_phase", above=0)
     if not 0 <= r_min < r_max <= 1:
         raise ValueError(f"lru: take 0 <= r_min < r_max <= 1, got {r_min} and {r_max}.")
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
+from jaxnn.checks import check_number
 from jaxnn.core import Layer
 from jaxnn.layers.dense import dense
 from jaxnn.layers.noise import dropout as dropout_layer
@@ -67,6 +68,7 @@ def gat(
     (Velickovic et al., Graph attention networks, 2018.)
     """
     width, heads, out = _sizes("gat", width, heads, merge)
+    slope = 1.0 * check_number(slope, "gat: slope")
     linear = dense(heads * width, bias=False, w_init=w_init)
 
     def begin(key, nodes):
@@ -134,6 +136,7 @@ def gatv2(
     (Brody, Alon and Yahav, How attentive are graph attention networks?, 2022.)
     """
     width, heads, out = _sizes("gatv2", width, heads, merge)
+    slope = 1.0 * check_number(slope, "gatv2: slope")
     linear = dense(heads * width, bias=False, w_init=w_init)
 
     def begin(key, nodes):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import core
+from jaxnn.checks import check_number
 from jaxnn.core import Layer
 from jaxnn.flow import residual, serial
 from jaxnn.layers.convolution.conv import conv, depthwise_conv
@@ -69,6 +70,7 @@ def convnext(
             "convnext takes one number of blocks and one of channels for each stage, got depths "
             f"{tuple(depths)} and widths {tuple(widths)}."
         )
+    check_number(scale, "convnext: scale")
     rates = iter(np.linspace(0, drop_rate, sum(depths)).tolist())
 
     def block(width):
