@@ -13,7 +13,7 @@ import pytest
 
 from jaxnn.interop import load_into, load_torch
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "interop.npz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "interop.npz"
 NUMBERS = np.arange(6, dtype=np.float32)
 
 
