@@ -197,7 +197,7 @@ def test_shapes_that_do_not_fit_are_refused(width, noise, message, key):
 
 
 def test_x_without_noise_is_refused(key):
-    with pytest.raises(ValueError, match="variational takes .x, noise., with standard normal noise"):
+    with pytest.raises(ValueError, match="takes .x, noise., with standard normal noise"):
         nn.autoencoder.variational(*nn.autoencoder.dense_coder(5, 4)).init(key, jnp.ones((8, 5)))
 
 
