@@ -116,12 +116,12 @@ def batch_norm(
         return origin + mean, mean, total(jnp.square(wide - mean) * valid) / n, wide
 
     def init(key, x):
-        x, _ = split_mask(x)
+        x, _ = split_mask(x, "batch_norm")
         params, shape, dtype = start(key, x), x.shape[-1:], core.param_dtype(x)
         return params, {"mean": jnp.zeros(shape, dtype), "variance": jnp.ones(shape, dtype)}
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, "batch_norm")
         x = x if mask is None else zero_masked(x, mask)
         wide, state = widen(x, "batch_norm"), core.require_state(state, "batch_norm")
         running = [across(state[each], wide, "batch_norm") for each in ("mean", "variance")]

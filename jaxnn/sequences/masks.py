@@ -2,7 +2,8 @@
 
 A mask is part of the input: a tuple of two is always a sequence and its mask, `(x, mask)`, with
 mask bool [batch, time], false where a step is padding. Other structured inputs are dicts. A mask is
-cut into chunks along time as x is; lengths cannot be, so only `unroll` takes them.
+cut into chunks along time as x is; lengths cannot be, so only `unroll` takes them. `split_mask`
+reads such a pair for everything that takes one.
 """
 
 from typing import Any
@@ -38,23 +39,81 @@ def length_mask(lengths: Any, time: int) -> jax.Array:
     return jnp.arange(time)[None, :] < lengths[:, None]
 
 
-def split_mask(x: Tree) -> tuple[Tree, Any]:
-    """(x, mask) of a pair, (x, None) of anything else; raises if the mask does not fit."""
-    if type(x) is not tuple or len(x) != 2:
+def is_pair(x: Any) -> bool:
+    """Whether x is a sequence and its mask."""
+    return type(x) is tuple and len(x) == 2
+
+
+def split_mask(
+    x: Tree, title: str, *, lengths: bool = False, queries: bool = False
+) -> tuple[Tree, Any]:
+    """(x, mask) of a pair, (x, None) of anything else; raises if the mask does not fit.
+
+    title: what takes the pair, for errors.
+    lengths: whether lengths int [batch] may stand for the mask, which then is theirs.
+    queries: whether there may be a mask for each query, bool [batch, time, time].
+    """
+    if not is_pair(x):
         return x, None
     x, mask = x
-    if getattr(mask, "dtype", None) != jnp.dtype(bool):
+    return x, check_mask(mask, x, title, lengths=lengths, queries=queries)
+
+
+def check_mask(
+    mask: Any,
+    x: Tree,
+    title: str,
+    *,
+    keys: Any = None,
+    lengths: bool = False,
+    queries: bool = False,
+) -> Any:
+    """The mask of x, every leaf [batch, time, ...]; None if it is None.
+
+    The options are those of `split_mask`; a mask of `keys` steps is that of a memory of x.
+
+    Raises TypeError and ValueError if it is none.
+    """
+    if mask is None:
+        return None
+    kind, shape = getattr(mask, "dtype", None), getattr(mask, "shape", None)
+    integers = kind is not None and jnp.issubdtype(kind, jnp.integer)
+    if not (kind == jnp.dtype(bool) or (lengths and integers and len(shape or ()) < 2)):
         raise TypeError(
-            f"a pair is (x, mask) with a mask bool [batch, time], got {core.describe(mask)}: cast "
-            "it to bool, use nn.unroll for lengths, or put what is no mask in a dict."
+            f"{title} takes {_forms(lengths, queries)}, true where a step is present, got "
+            f"{core.describe(mask)}: {_mend(integers and len(shape or ()) == 1)}."
         )
-    for leaf in jax.tree.leaves(x):
-        if mask.ndim != 2 or leaf.shape[:2] != mask.shape:
-            raise ValueError(
-                f"a mask is [batch, time] of its x, got {core.describe(mask)} for "
-                f"{core.describe(leaf)}."
-            )
-    return x, mask
+    leaves = jax.tree.leaves(x)
+    batch, time = leaves[0].shape[:2] if leaves else (*shape, 0, 0)[:2]
+    keys = time if keys is None else keys
+    if integers and shape != (batch,):
+        raise ValueError(
+            f"{title} takes one length for each of {batch} rows, got {core.describe(mask)}."
+        )
+    if integers and isinstance(mask, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct((batch, time), bool)
+    if integers:
+        return length_mask(mask, time)
+    fits = shape == (batch, keys) or (queries and shape == (batch, time, keys))
+    if not fits or any(leaf.shape[:2] != (batch, time) for leaf in leaves):
+        more = f" or [{batch},{time},{keys}]" if queries else ""
+        raise ValueError(
+            f"{title} takes a mask [{batch},{keys}]{more} with {core.describe(x)}, got "
+            f"{core.describe(mask)}."
+        )
+    return mask
+
+
+def _forms(lengths: bool, queries: bool) -> str:
+    forms = ["a mask bool [batch, time]"]
+    forms += ["bool [batch, time, keys]"] * queries + ["lengths int [batch]"] * lengths
+    return " or ".join(forms)
+
+
+def _mend(is_length: bool) -> str:
+    if is_length:
+        return "use nn.unroll for lengths, or nn.length_mask"
+    return "compare it, as in mask > 0, or put what is no mask in a dict"
 
 
 def zero_masked(x: Tree, mask: Any) -> Tree:
@@ -64,26 +123,6 @@ def zero_masked(x: Tree, mask: Any) -> Tree:
         return jnp.where(broadcast_mask(mask, leaf), leaf, jnp.zeros_like(leaf))
 
     return jax.tree.map(one, x)
-
-
-def normalize_mask(x: Tree) -> tuple[Tree, Any]:
-    """(x, mask) of (x, lengths) or (x, mask), (x, None) of anything else."""
-    if type(x) is not tuple or len(x) != 2 or getattr(x[1], "ndim", 0) == 2:
-        return split_mask(x)
-    x, lengths = x
-    if not hasattr(lengths, "dtype") or not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(
-            f"unroll takes (x, lengths) with lengths int [batch], got {core.describe(lengths)}: "
-            "cast them, or put what is neither lengths nor a mask in a dict."
-        )
-    shape = jax.tree.leaves(x)[0].shape[:2]
-    if lengths.shape != shape[:1]:
-        raise ValueError(
-            f"unroll takes one length for each of {shape[0]} rows, got {core.describe(lengths)}."
-        )
-    if isinstance(lengths, jax.ShapeDtypeStruct):
-        return split_mask((x, jax.ShapeDtypeStruct(shape, bool)))
-    return split_mask((x, length_mask(lengths, shape[1])))
 
 
 def broadcast_mask(mask: Any, leaf: Any) -> Any:
@@ -114,8 +153,7 @@ def pool_steps(h: jax.Array, mask: jax.Array | None, pool: str = "mean") -> jax.
     check_choice(pool, "pool_steps: pool", ("mean", "max"))
     if mask is None:
         return h.mean(axis=1) if pool == "mean" else h.max(axis=1)
-    h, there = split_mask((h, mask))
-    there = jnp.asarray(there)
+    there = jnp.asarray(check_mask(mask, h, "pool_steps"))
     if pool == "mean":
         steps = jnp.maximum(there.sum(axis=1), 1).astype(h.dtype)
         return zero_masked(h, there).sum(axis=1) / steps[:, None]

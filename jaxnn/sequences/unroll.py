@@ -17,7 +17,7 @@ from jaxnn.checks import title_of
 from jaxnn.core import Cell, Layer, Net, Tree
 from jaxnn.flow import concatenate, serial, wire
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import broadcast_mask, normalize_mask, split_mask, zero_masked
+from jaxnn.sequences.masks import broadcast_mask, is_pair, split_mask, zero_masked
 
 
 def recurrent(
@@ -125,15 +125,15 @@ def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "")
     title = name or title_of(init)
 
     def start(key, x):
-        return init(key, split_mask(x)[0])
+        return init(key, split_mask(x, title)[0])
 
     def memory_of(params, x):
-        return carry(params, split_mask(x)[0])
+        return carry(params, split_mask(x, title)[0])
 
     def apply(params, state, carry_x, *, key=None, train=False):
         core.check_train(train)
         memory, x = carry_x
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, title)
         wanted = jax.eval_shape(carry, params, x)
         core.check_same_spec(
             wanted, core.spec(memory), f"{title} takes the carry of cell.carry(params, x)"
@@ -179,17 +179,17 @@ def unroll(
         raise TypeError(f"unroll takes a Cell, got {cell!r}: a layer needs no unrolling.")
 
     def init(key, x):
-        x, mask = normalize_mask(x)
+        x, mask = split_mask(x, "unroll", lengths=True)
         return cell.init(key, x if mask is None else (x, jnp.ones(mask.shape, bool)))
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = normalize_mask(x)
+        x, mask = split_mask(x, "unroll", lengths=True)
         x = x if mask is None else (zero_masked(x, mask), mask)
         x = _flip(x) if reverse else x
         memory = cell.carry(params, x)
         (memory, y), state = cell.apply(params, state, (memory, x), key=key, train=train)
         if mask is not None:
-            if type(y) is not tuple or len(y) != 2:
+            if not is_pair(y):
                 raise ValueError(
                     "unroll gave its cell (x, mask) and did not get (y, mask): make the cell with "
                     "nn.stack, or pass the mask on."
@@ -239,8 +239,8 @@ def bidirectional(
 
     def both(f, x):
         outputs = f.forward(x), _flip(f.backward(_flip(x)))
-        y = merge(tuple(split_mask(y)[0] for y in outputs))
-        mask = split_mask(x)[1]
+        y = merge(tuple(split_mask(y, "bidirectional")[0] for y in outputs))
+        mask = split_mask(x, "bidirectional")[1]
         return y if mask is None else (y, mask)
 
     return wire(both, forward=forward, backward=backward)
@@ -331,10 +331,10 @@ def _timewise(layer: Any) -> Net:
         raise TypeError("stack takes cells, not unrolled ones: unroll the stack instead.")
 
     def init(key, x):
-        return child.init(key, split_mask(x)[0])
+        return child.init(key, split_mask(x, "stack")[0])
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, "stack")
         if mask is not None and child.couples:
             if child.couples != child.name:
                 raise TypeError(

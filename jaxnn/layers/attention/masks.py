@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.noise import dropout
-from jaxnn.sequences.masks import zero_masked
+from jaxnn.sequences.masks import check_mask, split_mask, zero_masked
 
 
 class KeyPositions(NamedTuple):
@@ -66,8 +66,8 @@ def check_sequence(x: Any, title: str, each_query: bool = True) -> tuple:
 
     each_query: whether the mask may differ between queries.
     """
-    x, mask = x if type(x) is tuple and len(x) == 2 else (x, None)
-    return _timed(x, title), _mask(mask, x, x.shape[1], title, each_query)
+    x, mask = split_mask(x, title, queries=each_query)
+    return _timed(x, title), mask
 
 
 def padded(mask: Any) -> bool:
@@ -97,28 +97,10 @@ def check_memory(x: Any, title: str) -> tuple:
             f"{title} takes queries and memory of one batch and dtype, got "
             f"{core.describe((x, memory))}."
         )
-    return x, memory, _mask(mask, x, memory.shape[1], title, True)
+    return x, memory, check_mask(mask, x, title, keys=memory.shape[1], queries=True)
 
 
 def _timed(x: Any, title: str) -> Any:
     if core.check_features(x, title).ndim != 3:
         raise ValueError(f"{title} takes [batch, time, features], got {core.describe(x)}.")
     return x
-
-
-def _mask(mask: Any, x: Any, keys: int, title: str, each_query: bool) -> Any:
-    if mask is None:
-        return None
-    if getattr(mask, "dtype", None) != jnp.bool_:
-        raise TypeError(
-            f"{title} takes a bool mask, true where a key may be seen, got {core.describe(mask)}: "
-            "compare it, as in mask > 0."
-        )
-    batch, time = x.shape[:2]
-    if mask.shape != (batch, keys) and not (each_query and mask.shape == (batch, time, keys)):
-        other = f" or [{batch},{time},{keys}]" if each_query else ""
-        raise ValueError(
-            f"{title} takes a mask [{batch},{keys}]{other} with {core.describe(x)}, got "
-            f"{core.describe(mask)}."
-        )
-    return mask

@@ -119,7 +119,7 @@ def sparse_mixture(
     parts = ("router", "experts", "shared") if shared else ("router", "experts")
 
     def init(key, x):
-        x, _ = split_mask(x)
+        x, _ = split_mask(x, "sparse_mixture")
         core.check_features(x, "sparse_mixture")
         layers = (router, ensemble(expert, n), common)
         params = {
@@ -133,7 +133,7 @@ def sparse_mixture(
 
     def apply(params, state, x, *, key=None, train=False):
         core.require_state(state, "sparse_mixture")
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, "sparse_mixture")
         x = x if mask is None else zero_masked(x, mask)
         valid = None if mask is None else jnp.asarray(mask).reshape(-1)
         rows = jnp.asarray(core.check_features(x, "sparse_mixture")).reshape(-1, x.shape[-1])

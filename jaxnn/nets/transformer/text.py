@@ -19,9 +19,9 @@ from jaxnn.layers.attention.masks import paired
 from jaxnn.layers.dense import dense
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
 from jaxnn.layers.norm import layer_norm
-from jaxnn.nets.transformer.block import SMALL, couple, is_triple, uncouple, with_dropout
+from jaxnn.nets.transformer.block import SMALL, couple, is_triple, with_dropout
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import normalize_mask, split_mask, zero_masked
+from jaxnn.sequences.masks import split_mask, zero_masked
 from jaxnn.sequences.unroll import chunkwise, unroll
 
 
@@ -80,7 +80,8 @@ def language_model(
         children["head"] = dense(vocabulary, bias=False, w_init=w_init)
 
     def flow(f, x):
-        h, mask = uncouple(f.body(embedded(f.embed, getattr(f, "positions", None), x, place)))
+        h = f.body(embedded(f.embed, getattr(f, "positions", None), x, place))
+        h, mask = split_mask(h, "language_model")
         return paired(f.embed(h) if tied else f.head(h), mask)
 
     return wire(flow, **children)
@@ -144,16 +145,15 @@ def text_encoder(
 
     def flow(f, x):
         tokens, mask, kinds = x if is_triple(x) else (x, None, None)
-        tokens, mask = normalize_mask(couple(tokens, mask))
+        tokens, mask = split_mask(couple(tokens, mask), title, lengths=True)
         if kinds is not None and not types:
             raise ValueError(f"{title} was built without types and got some: leave them out.")
-        h, mask = uncouple(
-            embedded(f.embed, getattr(f, "positions", None), couple(tokens, mask), place)
-        )
+        tokens = couple(tokens, mask)
+        h, mask = split_mask(embedded(f.embed, getattr(f, "positions", None), tokens, place), title)
         if types:
             kinds = jnp.zeros(h.shape[:2], jnp.int32) if kinds is None else kinds
             h = add((h, f.types(kinds)))
-        return uncouple(f.body(couple(f.embed_norm(h), mask)))[0]
+        return split_mask(f.body(couple(f.embed_norm(h), mask)), title)[0]
 
     return wire(flow, **children)
 
@@ -200,13 +200,13 @@ def embedded(embed: Callable, positions: Callable | None, x: Any, place: Placeme
     tokens, mask = _tokens(x, place)
     h = embed(tokens) * place.scale
     if positions is not None:
-        h = uncouple(positions(couple(h, mask)))[0]
+        h = split_mask(positions(couple(h, mask)), place.title)[0]
     return couple(h, mask)
 
 
 def _tokens(x: Any, place: Placement) -> tuple[Any, Any]:
     """(tokens, mask), with token 0 where the mask is false; raises if they are not tokens."""
-    x, mask = split_mask(x)
+    x, mask = split_mask(x, place.title)
     if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(
             f"{place.title} takes tokens, integers [batch, time], got {core.describe(x)}: cast "

@@ -65,7 +65,11 @@ def test_no_nan_spreads_from_where_no_step_is():
     ("mask", "error", "message"),
     [
         (jnp.ones((1, 5)), TypeError, r"got float32\[1,5\]: compare it"),
-        ([[True] * 5], TypeError, "takes a bool mask, true where a key may be seen"),
+        (
+            [[True] * 5],
+            TypeError,
+            r"takes a mask bool .batch, time. or bool .batch, time, keys., true",
+        ),
         (jnp.ones((1, 5, 1), bool), ValueError, r"a mask \[1,5\] or \[1,5,5\] with float32"),
         (jnp.ones((5,), bool), ValueError, r"got bool\[5\]"),
         (jnp.ones((1, 4), bool), ValueError, r"got bool\[1,4\]"),
