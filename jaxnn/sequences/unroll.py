@@ -4,10 +4,13 @@ A cell that is given a pair (x, mask), as `jaxnn.sequences.masks` describes it, 
 outputs zeros at masked steps, and returns (y, mask). A chain of cells therefore passes the mask on,
 and `stack` leads it around the layers between cells. A padded sequence gives the same outputs,
 gradients and carry as the sequence without padding.
+
+Given segments in the place of the mask, a cell begins anew at the first step of each document, also
+where a document began in an earlier chunk; its carry is then a `PackedCarry`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +20,26 @@ from jaxnn.checks import title_of
 from jaxnn.core import Cell, Layer, Net, Tree
 from jaxnn.flow import concatenate, serial, wire
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import broadcast_mask, is_pair, split_mask, zero_masked
+from jaxnn.sequences.masks import (
+    broadcast_mask,
+    documents,
+    is_pair,
+    is_segments,
+    split_mask,
+    valid_steps,
+    zero_masked,
+)
+
+
+class PackedCarry(NamedTuple):
+    """The carry of a cell over packed rows.
+
+    memory: the carry after the last step, which is that of the last document alone.
+    segment: int32 [batch], the segment of that document; 0 before the first.
+    """
+
+    memory: Tree
+    segment: jax.Array
 
 
 def recurrent(
@@ -61,7 +83,7 @@ def recurrent(
     [1.0, 1.5, 1.75, 1.875]
     """
 
-    def inline(params, memory, x, mask):
+    def inline(params, memory, x, mask, starts, fresh):
         def apart(memory, x):
             return step(params, memory, x if project is None else project(params, x))
 
@@ -73,15 +95,17 @@ def recurrent(
         # What matmuls gave is kept for the gradient and all else is computed anew, in as much time
         # as it takes to write and read it, and with less than half of the memory.
         kept = jax.checkpoint_policies.dots_saveable
-        return _scan(jax.checkpoint(once, prevent_cse=False, policy=kept), memory, x, mask)
+        once = jax.checkpoint(once, prevent_cse=False, policy=kept)
+        return _scan(once, memory, x, mask, starts, fresh)
 
-    def hoisted(params, memory, x, mask):
+    def hoisted(params, memory, x, mask, starts, fresh):
         x = project(params, x) if project else x
-        return _scan(lambda memory, x: step(params, memory, x), memory, x, mask)
+        return _scan(lambda memory, x: step(params, memory, x), memory, x, mask, starts, fresh)
 
-    def run(params, memory, x, mask):
+    def run(params, memory, x, mask, starts):
+        fresh = None if starts is None else carry(params, x)
         params = core.cast(params, core.float_dtype(x))
-        args = params, memory, *_swap((x, mask))
+        args = params, memory, *_swap((x, mask, starts)), fresh
         if project is None:
             memory, y = inline(*args)
         elif _few_rows(memory):
@@ -92,10 +116,12 @@ def recurrent(
             memory, y = jax.lax.platform_dependent(*args, cpu=inline, default=hoisted)
         return memory, _swap(y)
 
-    return chunkwise(init, carry, run, name=name)
+    return chunkwise(init, carry, run, restarts=True, name=name)
 
 
-def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "") -> Cell:
+def chunkwise(
+    init: Callable, carry: Callable, run: Callable, *, restarts: bool = False, name: str = ""
+) -> Cell:
     """A cell from the function of a whole chunk: (memory, y) = run(params, memory, x, mask).
 
     Pairs (x, mask) are handled here, except for one thing that only `run` can do: it must return
@@ -105,6 +131,9 @@ def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "")
       init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without a mask.
       carry: (params, x) -> the memory before the first step.
       run: (params, memory, x, mask) -> (memory, y), with mask bool [batch, time] or None.
+      restarts: whether run also takes `starts`, bool [batch, time] or None, after the mask: where
+        it is true, a document of a packed row begins, before which the memory is that of `carry`.
+        Without it packed rows run step by step.
       name: the name of the cell in errors; by default that of the function around `init`.
 
     Returns:
@@ -123,23 +152,33 @@ def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "")
     [1.0, 2.0, 3.0, 4.0]
     """
     title = name or title_of(init)
+    go = run if restarts else _stepwise(carry, run)
 
     def start(key, x):
-        return init(key, split_mask(x, title)[0])
+        return init(key, split_mask(x, title, segments=True)[0])
 
     def memory_of(params, x):
-        return carry(params, split_mask(x, title)[0])
+        x, mask = split_mask(x, title, segments=True)
+        memory = carry(params, x)
+        if not is_segments(mask):
+            return memory
+        return PackedCarry(memory, jnp.zeros(mask.shape[:1], jnp.int32))
 
     def apply(params, state, carry_x, *, key=None, train=False):
         core.check_train(train)
         memory, x = carry_x
-        x, mask = split_mask(x, title)
-        wanted = jax.eval_shape(carry, params, x)
+        wanted = jax.eval_shape(memory_of, params, x)
+        x, mask = split_mask(x, title, segments=True)
         core.check_same_spec(
             wanted, core.spec(memory), f"{title} takes the carry of cell.carry(params, x)"
         )
         x = x if mask is None else zero_masked(x, mask)
-        memory, y = run(params, memory, x, mask)
+        starts = segment = None
+        if is_segments(mask):
+            memory, segment = memory
+            starts, segment = documents(mask, segment)
+        memory, y = go(params, memory, x, valid_steps(mask), starts)
+        memory = memory if segment is None else PackedCarry(memory, segment)
         return (memory, y if mask is None else (zero_masked(y, mask), mask)), ()
 
     return Cell(start, memory_of, apply, title)
@@ -161,13 +200,15 @@ def unroll(
 
     Returns:
       A layer from x, every leaf [batch, time, ...], or from a pair (x, lengths) with lengths int
-      [batch] or (x, mask) with mask bool [batch, time], to y [batch, time, ...]. At masked steps y
-      is zero, whatever x holds there. A length of zero or less gives zeros and the fresh carry; one
-      beyond time counts as time.
+      [batch] or (x, mask) with mask bool [batch, time], or segments int [batch, time] of packed
+      rows, to y [batch, time, ...]. At masked steps y is zero, whatever x holds there. A length of
+      zero or less gives zeros and the fresh carry; one beyond time counts as time.
 
     Raises:
-      TypeError: if the cell is not a cell, lengths are not integers, or a mask is not bool.
-      ValueError: if lengths or mask have another shape, or there is no step to return the last of.
+      TypeError: if the cell is not a cell, lengths are not integers, or a mask is neither bool nor
+        segments.
+      ValueError: if lengths or mask have another shape, if there is no step to return the last of,
+        or if there are several, those of the documents of a packed row.
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.unroll(nn.gru(8), last=True), jax.numpy.ones((4, 6, 3))
@@ -179,11 +220,16 @@ def unroll(
         raise TypeError(f"unroll takes a Cell, got {cell!r}: a layer needs no unrolling.")
 
     def init(key, x):
-        x, mask = split_mask(x, "unroll", lengths=True)
-        return cell.init(key, x if mask is None else (x, jnp.ones(mask.shape, bool)))
+        x, mask = split_mask(x, "unroll", lengths=True, segments=True)
+        return cell.init(key, x if mask is None else (x, jnp.ones(mask.shape, mask.dtype)))
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x, "unroll", lengths=True)
+        x, mask = split_mask(x, "unroll", lengths=True, segments=True)
+        if last and is_segments(mask):
+            raise ValueError(
+                "unroll: a packed row has no one last step, but one for each document: take them "
+                "from all steps, or give one document a row."
+            )
         x = x if mask is None else (zero_masked(x, mask), mask)
         x = _flip(x) if reverse else x
         memory = cell.carry(params, x)
@@ -239,8 +285,8 @@ def bidirectional(
 
     def both(f, x):
         outputs = f.forward(x), _flip(f.backward(_flip(x)))
-        y = merge(tuple(split_mask(y, "bidirectional")[0] for y in outputs))
-        mask = split_mask(x, "bidirectional")[1]
+        y = merge(tuple(split_mask(y, "bidirectional", segments=True)[0] for y in outputs))
+        mask = split_mask(x, "bidirectional", segments=True)[1]
         return y if mask is None else (y, mask)
 
     return wire(both, forward=forward, backward=backward)
@@ -288,9 +334,12 @@ def _few_rows(memory: Tree) -> bool:
     return isinstance(rows, int) and (rows == 1 or 64 * rows <= width)
 
 
-def _scan(step: Callable, memory: Tree, x: Tree, mask: Any) -> tuple[Tree, Tree]:
-    def body(memory, x_mask):
-        x, mask = x_mask
+def _scan(
+    step: Callable, memory: Tree, x: Tree, mask: Any, starts: Any, fresh: Tree
+) -> tuple[Tree, Tree]:
+    def body(memory, each):
+        x, mask, starts = each
+        memory = _restarted(memory, fresh, starts)
         after, y = step(memory, x)
         if mask is not None:
             after = jax.tree.map(
@@ -298,7 +347,34 @@ def _scan(step: Callable, memory: Tree, x: Tree, mask: Any) -> tuple[Tree, Tree]
             )
         return after, y
 
-    return jax.lax.scan(body, memory, (x, mask))
+    return jax.lax.scan(body, memory, (x, mask, starts))
+
+
+def _restarted(memory: Tree, fresh: Tree, starts: Any) -> Tree:
+    """The fresh memory in rows where a document starts."""
+    if starts is None:
+        return memory
+    return jax.tree.map(
+        lambda new, old: jnp.where(broadcast_mask(starts, new), new, old), fresh, memory
+    )
+
+
+def _stepwise(carry: Callable, run: Callable) -> Callable:
+    """A `run` with starts, from one without: where there are any, it runs step by step."""
+
+    def steps(params, memory, x, mask, starts):
+        if starts is None:
+            return run(params, memory, x, mask)
+
+        def once(memory, each):
+            memory, y = run(params, memory, *each)
+            return memory, jax.tree.map(lambda leaf: leaf[:, 0], y)
+
+        each = jax.tree.map(lambda leaf: leaf[:, :, None], _swap((x, mask)))
+        memory, y = _scan(once, memory, each, None, _swap(starts), carry(params, x))
+        return memory, _swap(y)
+
+    return steps
 
 
 def _swap(x: Tree) -> Tree:
@@ -331,10 +407,10 @@ def _timewise(layer: Any) -> Net:
         raise TypeError("stack takes cells, not unrolled ones: unroll the stack instead.")
 
     def init(key, x):
-        return child.init(key, split_mask(x, "stack")[0])
+        return child.init(key, split_mask(x, "stack", segments=True)[0])
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x, "stack")
+        x, mask = split_mask(x, "stack", segments=True)
         if mask is not None and child.couples:
             if child.couples != child.name:
                 raise TypeError(

@@ -128,16 +128,18 @@ def rnn_language_model(
     (4, 6, 10)
     """
 
+    title = "rnn_language_model"
+
     def flow(f, x):
-        tokens, mask = split_mask(x, "rnn_language_model")
+        tokens, mask = split_mask(x, title, segments=True)
         h = f.input_dropout(f.embed(tokens))
-        h = f.dropout(split_mask(f.body(paired(h, mask)), "rnn_language_model")[0])
+        h = f.dropout(split_mask(f.body(paired(h, mask)), title, segments=True)[0])
         return paired(f.embed(h) if tied else f.head(h), mask)
 
     parts = {
         "embed": embedding(vocabulary, width),
         "input_dropout": dropout_layer(dropout),
-        "body": check_body(body, "rnn_language_model"),
+        "body": check_body(body, title),
         "dropout": dropout_layer(dropout),
     }
     return wire(flow, **parts) if tied else wire(flow, **parts, head=dense(vocabulary))

@@ -64,11 +64,12 @@ def attention_decoder(
 
     def flow(f, x):
         tokens, memory, memory_mask = _triple(x, "attention_decoder", "(tokens, memory, mask)")
-        tokens, mask = split_mask(tokens, "attention_decoder")
+        tokens, mask = split_mask(tokens, "attention_decoder", segments=True)
         e = f.input_dropout(f.embed(tokens).astype(memory.dtype))
         source = pool_steps(memory, memory_mask, "mean")[:, None]
         source = jnp.broadcast_to(source, (*e.shape[:2], source.shape[-1]))
-        h, _ = split_mask(f.body(paired(concatenate((e, source)), mask)), "attention_decoder")
+        x = paired(concatenate((e, source)), mask)
+        h, _ = split_mask(f.body(x), "attention_decoder", segments=True)
         c = f.attention((h, memory, memory_mask))
         y = jnp.tanh(f.mix(concatenate((h, c))))
         return paired(f.embed(f.dropout(y)), mask)

@@ -81,7 +81,7 @@ def transformer_block(
         children |= {"cross_norm": norm(), "cross": with_dropout(cross, dropout)}
     children |= {"mlp_norm": norm(), "mlp": with_dropout(feed_forward, dropout)}
 
-    pair = partial(split_mask, title="transformer_block", queries=True)
+    pair = partial(split_mask, title="transformer_block", segments=True, queries=True)
 
     def around(norm, layer, x):
         return add((x, layer(norm(x)))) if pre_norm else norm(add((x, layer(x))))
@@ -142,7 +142,9 @@ def transformer(
 
     def flow(f, x):
         y = f.blocks(x)
-        y, mask = split_mask(y[0] if is_triple(y) else y, "transformer", queries=True)
+        y, mask = split_mask(
+            y[0] if is_triple(y) else y, "transformer", segments=True, queries=True
+        )
         return paired(y if norm is None else f.norm(y), mask)
 
     net = wire(flow, **children)

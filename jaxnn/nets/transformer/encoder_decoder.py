@@ -132,7 +132,7 @@ def encoder_decoder(
         tokens, memory, mask = triple(x)
         mask = check_mask(mask, memory, title, lengths=True)
         h = embedded(f.embed, getattr(f, "positions", None), tokens, place)
-        h, mask = split_mask(f.decoder((h, memory, mask)), title)
+        h, mask = split_mask(f.decoder((h, memory, mask)), title, segments=True)
         return paired(f.embed(h), mask)
 
     def both(f, x):
