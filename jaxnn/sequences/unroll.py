@@ -298,7 +298,8 @@ def stack(*layers: Any, **named: Any) -> Net:
 
     Params, state and carry are those of `serial`. The layers must not look along time, as dense
     layers, dropout and layer norms do not. Layers that couple rows (batch norm, `sparse_mixture`,
-    `vector_quantizer`), `attention` and transformers are given the pair.
+    `vector_quantizer`), `attention` and transformers are given the pair. Segments of packed rows
+    are led around the layers as a mask is.
 
     Args:
       layers: layers, cells or functions; params are then a tuple.
@@ -309,7 +310,7 @@ def stack(*layers: Any, **named: Any) -> Net:
 
     Raises:
       TypeError: for an unrolled cell, in whose place the stack is to be unrolled; given a mask, for
-        a composed layer in which one couples rows or steps.
+        a composed layer in which one couples rows or steps, and for a convolution or a pool.
       ValueError: given a mask, for a group or instance norm.
 
     >>> import jax, jaxnn as nn
@@ -411,6 +412,12 @@ def _timewise(layer: Any) -> Net:
 
     def apply(params, state, x, *, key=None, train=False):
         x, mask = split_mask(x, "stack", segments=True)
+        if mask is not None and child.couples in core.OVER_SPACE:
+            raise TypeError(
+                f"stack: {child.couples} looks along time, where padding and other documents would "
+                f"take part: put it in nn.spiking.time_distributed for each step by itself, or "
+                "give it sequences without a mask."
+            )
         if mask is not None and child.couples:
             if child.couples != child.name:
                 raise TypeError(
