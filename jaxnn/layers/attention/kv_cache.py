@@ -103,8 +103,9 @@ def update(spec: CacheSpec, cache: Any, k, v, positions, valid, documents=None) 
         )
 
     if spec.window is None or not spec.ring or _leaves_room(k.shape[1], spec):
+        held = read(new_cache)
         place = *_slots(spec, length), new_cache.get("documents")
-        return new_cache, *read(new_cache), located(*place)
+        return new_cache, *held, located(*place)
     # The chunk overwrites keys that its first steps still see, so attend to the old cache as well.
     both = jax.tree.map(
         lambda a, b: jnp.concatenate([a, b], axis=1),

@@ -235,12 +235,14 @@ def _counting(positions: Cell) -> Cell:
         if mask is None:
             return end, x + y
         place = jnp.maximum(jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1, 0)
-        end = start + mask.sum(axis=1, dtype=start.dtype)
         if starts is None:
-            return end, x + jnp.take_along_axis(y, place[..., None], axis=1)
+            y = jnp.take_along_axis(y, place[..., None], axis=1)
+            return start + mask.sum(axis=1, dtype=start.dtype), x + y
         # A document that goes on from the chunk before has its first step there.
         first = first_steps(starts, place)
-        end = jnp.where(starts.any(axis=1), end - start - first.max(axis=1, initial=0), end)
+        steps = mask.sum(axis=1, dtype=start.dtype)
+        latest = first.max(axis=1, initial=0)
+        end = jnp.where(starts.any(axis=1), steps - latest, start + steps)
         (_, anew), _ = positions.apply(params, (), (jnp.zeros_like(start), jnp.zeros_like(x)))
         place = (place - first)[..., None]
         y, anew = (jnp.take_along_axis(each, place, axis=1) for each in (y, anew))
