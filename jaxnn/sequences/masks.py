@@ -115,6 +115,8 @@ def check_mask(
 
 
 def _mend(mask: Any, integers: bool) -> str:
+    if not hasattr(mask, "dtype"):
+        return "give an array, or put what is no mask in a dict"
     if not integers:
         return "compare it, as in mask > 0, or put what is no mask in a dict"
     if len(mask.shape) < 2:

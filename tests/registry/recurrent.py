@@ -72,7 +72,7 @@ ENTRIES = {
     ),
     "attention_decoder": Entry(
         lambda: nn.attention_decoder(elman(8), 16, 8, dropout=0.3),
-        lambda key, dtype: (tokens(6)(key, dtype), *masked(6, 8)(key, dtype)),
+        lambda key, dtype: (tokens(6)(key, dtype), *masked(5, 8)(key, dtype)),
         {8: "the memory is given whole with each chunk"} | TOKENS,
         pack=on_the_first,
     ),

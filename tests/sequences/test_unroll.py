@@ -350,21 +350,82 @@ def test_a_long_sequence_compiles_as_fast_as_a_short_one(key):
     assert size(1024) == size(8)
 
 
+# Packed rows, of which law 13 says more
+
+PACKED = jnp.array([[1, 1, 2, 2, 2, 0], [3, 3, 3, 3, 3, 3], [0, 1, 1, 2, 3, 3], [1, 2, 1, 1, 2, 2]])
+
+
+def test_a_cell_that_cannot_restart_by_itself_runs_packed_rows_step_by_step():
+    def total(params, memory, x, mask):
+        y = memory[:, None] + jnp.cumsum(x, axis=1)
+        return y[:, -1], y
+
+    net = unroll(nn.chunkwise(lambda key, x: ((), ()), lambda _, x: 0 * x[:, 0], total))
+    y = net((), (jnp.ones((4, 6, 1)), PACKED))
+    assert y[..., 0].tolist() == [
+        [1, 2, 1, 2, 3, 0],
+        [1, 2, 3, 4, 5, 6],
+        [0, 1, 2, 1, 1, 2],
+        [1, 1, 1, 2, 1, 2],
+    ]
+
+
+def test_the_carry_of_packed_rows_is_that_of_the_last_document(key):
+    cell = lstm(8)
+    params, _ = cell.init(key, X)
+    _, carry = unroll(cell, return_carry=True)(params, (X, PACKED))
+    assert carry.segment.tolist() == [2, 3, 3, 2]
+    _, alone = unroll(cell, return_carry=True)(params, X[3:, 4:])
+    for ours, theirs in zip(carry.memory, alone, strict=True):
+        np.testing.assert_allclose(ours[3:], theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sum_of_packed_rows_keeps_their_segments(key):
+    net = unroll(nn.residual(stack(gru(8))))
+    params, _ = net.init(key, X)
+    cell = nn.residual(stack(gru(8)))
+    (_, (_, segments)), _ = cell.apply(params, (), (cell.carry(params, (X, PACKED)), (X, PACKED)))
+    assert segments is PACKED or (segments == PACKED).all()
+    assert net(params, (X, PACKED)).shape == X.shape
+
+
+def test_the_last_step_of_a_packed_row_is_refused(key):
+    net = unroll(gru(8), last=True)
+    params, _ = net.init(key, X)
+    with pytest.raises(ValueError, match="no one last step, but one for each document"):
+        net(params, (X, PACKED))
+
+
+def test_a_packed_row_does_not_go_on_from_the_carry_of_others(key):
+    cell = gru(8)
+    params, _ = cell.init(key, X)
+    with pytest.raises(ValueError, match=r"gru takes the carry of cell\.carry\(params, x\)"):
+        cell.apply(params, (), (cell.carry(params, X), (X, PACKED)))
+
+
+@pytest.mark.parametrize("layer", [nn.conv(8, 3, bias=False), nn.max_pool(3, stride=1)])
+def test_what_looks_along_time_is_refused_over_documents_and_padding(layer, key):
+    net = unroll(stack(gru(8), nn.serial(layer, jnp.tanh)))
+    params, _ = net.init(key, X)
+    for mask in (PACKED, PACKED > 0):
+        with pytest.raises(TypeError, match="stack: (conv|max_pool) looks along time, where pad"):
+            net(params, (X, mask))
+    step = unroll(stack(gru(8), nn.spiking.time_distributed(nn.dense(8))))
+    params, _ = step.init(key, X)
+    assert step(params, (X, PACKED)).shape == X.shape
+
+
 # Bad input
 
 
 @pytest.mark.parametrize(
     ("second", "error", "words"),
     [
-        (
-            jnp.ones((4,), jnp.float32),
-            TypeError,
-            "unroll takes a mask .* or lengths int",
-        ),
+        (jnp.ones((4,), jnp.float32), TypeError, "unroll takes a mask .* or lengths int"),
         ([6, 3, 1, 0], TypeError, "unroll takes a mask .* or lengths int"),
         (jnp.ones((), jnp.int32), ValueError, "one length for each of 4 rows"),
         (jnp.ones((3,), jnp.int32), ValueError, "one length for each of 4 rows, got int32.3."),
-        (jnp.ones((4, 6), jnp.int32), TypeError, "a mask bool .batch, time. or .*, got int32.4,6."),
+        (jnp.ones((4, 5), jnp.int32), ValueError, "takes a mask .4,6. with .*, got int32.4,5."),
         (jnp.ones((4, 6), jnp.float32), TypeError, "a mask bool .batch, time. or .*, got float32"),
         (jnp.ones((4, 5), bool), ValueError, "takes a mask .4,6. with .*, got bool.4,5."),
         (jnp.ones((4,), bool), ValueError, "a mask .4,6. with .*, got bool.4."),
