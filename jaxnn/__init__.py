@@ -166,6 +166,10 @@ from jaxnn.sequences.beam import (
     Beams,
     beam_search,
 )
+from jaxnn.sequences.chunks import (
+    chunkwise,
+    recurrent,
+)
 from jaxnn.sequences.generation import (
     Generated,
     generate,
@@ -180,8 +184,6 @@ from jaxnn.sequences.packing import (
 )
 from jaxnn.sequences.unroll import (
     bidirectional,
-    chunkwise,
-    recurrent,
     stack,
     unroll,
 )

@@ -17,8 +17,8 @@ from jaxnn.checks import check_number
 from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import affine, check_chunk, gates, matmul
 from jaxnn.printing import factory
+from jaxnn.sequences.chunks import chunkwise
 from jaxnn.sequences.masks import broadcast_mask, zero_masked
-from jaxnn.sequences.unroll import chunkwise
 
 # Real and imaginary parts share a variance of 1 / features in b, and have 1 / states each in c.
 normal_b = jax.nn.initializers.variance_scaling(0.5, "fan_in", "normal")

@@ -22,8 +22,9 @@ from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_position
 from jaxnn.layers.norm import layer_norm
 from jaxnn.nets.transformer.block import SMALL, couple, is_triple, with_dropout
 from jaxnn.printing import factory
+from jaxnn.sequences.chunks import chunkwise
 from jaxnn.sequences.masks import first_steps, split_mask, zero_masked
-from jaxnn.sequences.unroll import chunkwise, unroll
+from jaxnn.sequences.unroll import unroll
 
 
 @factory
