@@ -101,7 +101,7 @@ def recurrent(
     def run(params, memory, x, mask, starts):
         fresh = None if starts is None else carry(params, x)
         params = core.cast(params, core.float_dtype(x))
-        args = params, memory, *_swap((x, mask, starts)), fresh
+        args: Any = params, memory, *_swap((x, mask, starts)), fresh
         if project is None:
             memory, y = inline(*args)
         elif _few_rows(memory):

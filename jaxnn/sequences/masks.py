@@ -151,7 +151,7 @@ def valid_steps(mask: Any) -> Any:
     return mask > 0 if is_segments(mask) else mask
 
 
-def documents(segments: jax.Array, last: Any = None) -> Documents:
+def documents(segments: Any, last: Any = None) -> Documents:
     """Where the documents of segments int [batch, time] begin.
 
     last: that of the chunk before, [batch], so that a document goes on where it has the same
