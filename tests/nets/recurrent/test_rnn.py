@@ -172,7 +172,7 @@ def test_what_is_no_body_or_pool_is_refused():
         nn.rnn_classifier(nn.gru(WIDTH), 5, pool="sum")
     with pytest.raises(ValueError, match="pool_steps: pool is"):
         nn.pool_steps(jnp.ones((2, 3, 4)), None, "last")
-    with pytest.raises(ValueError, match="a mask is"):
+    with pytest.raises(ValueError, match="takes a mask"):
         nn.pool_steps(jnp.ones((2, 3, 4)), jnp.ones((3, 2), bool))
 
 

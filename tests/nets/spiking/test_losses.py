@@ -189,7 +189,7 @@ def test_steps_that_are_padding_change_no_rate_and_no_penalty():
     assert nn.spiking.spike_penalty((padded,), most=0.2, mask=mask) == pytest.approx(
         wanted, rel=1e-5
     )
-    with pytest.raises(ValueError, match="a mask is"):
+    with pytest.raises(ValueError, match="takes a mask"):
         nn.spiking.count_loss(SPIKES, LABELS, mask=mask[:, :5])
 
 
