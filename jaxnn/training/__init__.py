@@ -1,6 +1,7 @@
 """How networks train: the jitted update step, the loop around it, and what it takes."""
 
 from jaxnn.arguments import check_public
+from jaxnn.training.distributed import Processes, initialize_distributed
 from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
@@ -10,6 +11,7 @@ from jaxnn.training.step import TrainState, init_train, step, supervised
 __all__ = [
     "FitResult",
     "CompiledPlan",
+    "Processes",
     "TrainState",
     "available",
     "compile_for",
@@ -19,6 +21,7 @@ __all__ = [
     "predict",
     "report",
     "init_train",
+    "initialize_distributed",
     "step",
     "supervised",
     "write_history",
