@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxnn.core import Tree, check_int, fold_in
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows, refuse_nan
+from jaxnn.training.data import Loader
 from jaxnn.training.programs import compiled_for
 from jaxnn.training.step import TrainState
 
@@ -193,7 +194,8 @@ def stream(step: Callable, batches: Iterable) -> Feed:
                 f"begins with {len(passed)} of {sum(passed)}: give the one of before."
             )
 
-    return Feed(advance, position, seek, {"data": f"{kind} of batches"})
+    run = batches.run if isinstance(batches, Loader) else {}
+    return Feed(advance, position, seek, {"data": f"{kind} of batches"} | run)
 
 
 def check_batches(batches: Any) -> None:

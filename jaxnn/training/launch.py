@@ -95,10 +95,11 @@ def free_port() -> int:
 
 def _copy(lines: IO[bytes], process: int, lock: Any) -> None:
     # Whole lines, so that those of two processes do not mix.
-    for line in lines:
-        with lock:
-            sys.stdout.write(f"[{process}] {line.decode(errors='replace').rstrip()}\n")
-            sys.stdout.flush()
+    with lines:
+        for line in lines:
+            with lock:
+                sys.stdout.write(f"[{process}] {line.decode(errors='replace').rstrip()}\n")
+                sys.stdout.flush()
 
 
 def _say(process: int, code: int, others: int) -> None:
