@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxnn.core import Tree, check_int, describe
+from jaxnn.training.order import shuffled
 
 
 def check_buckets(buckets: Sequence[int]) -> tuple[int, ...]:
@@ -42,9 +43,9 @@ def plan(
             f"row {row} has length {lengths[row]}, beyond the last bucket of {buckets[-1]}: add a "
             "bucket, or cut rows in read."
         )
-    # This generator's draws are the same in every version of NumPy.
-    rng = None if seed is None else np.random.RandomState([seed, epoch])
-    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    order = np.arange(len(lengths))
+    if seed is not None:
+        order = shuffled(order, len(lengths), (seed, epoch))
     which = np.searchsorted(np.asarray(buckets), lengths[order])
     batches, left = [], order[:0]
     for number, length in enumerate(buckets):
@@ -52,8 +53,9 @@ def plan(
         full = len(here) // batch_size * batch_size
         batches += [(rows, length) for rows in here[:full].reshape(-1, batch_size)]
         left = here[full:]
-    if rng is not None:
-        batches = [batches[place] for place in rng.permutation(len(batches))]
+    if seed is not None and batches:
+        places = shuffled(np.arange(len(batches)), len(batches), (seed, epoch, 1))
+        batches = [batches[place] for place in places]
     if len(left) and not drop_last:
         length = buckets[int(which[np.isin(order, left)].max())]
         batches.append((left, length))

@@ -18,6 +18,7 @@ from jaxnn.checks import install
 from jaxnn.core import Tree, check_int, describe
 from jaxnn.training.arrays import as_arrays, count_rows
 from jaxnn.training.buckets import check_buckets, pad_rows, plan
+from jaxnn.training.order import running_on
 
 ENDLESS = (1 << 63) - 1
 
@@ -114,41 +115,51 @@ def loader(
             f"batch_size {batch_size} cannot be split over {processes} processes: use "
             f"{below or processes} or {below + processes}."
         )
-    whole, one, rows = _source(source, read)
+    batch_of, row_of, rows = _source(source, read)
     share = partial(_share, process=process, processes=processes)
     if buckets is None:
         if lengths is not None:
             raise ValueError("lengths are for buckets: give buckets=(32, 64, ...) as well.")
-        total = ENDLESS if epochs is None else rows * epochs
-        _check_last(0 if drop_last or epochs is None else total % batch_size, processes, batch_size)
-        order = grain.MapDataset.range(rows)
-        order = order if seed is None else order.shuffle(seed=seed)
-        order = order.repeat(epochs).batch(batch_size, drop_remainder=drop_last)
-        batches = order.map(lambda index: whole(share(index)))
+        total = None if epochs is None else rows * epochs
+        batches, last = (ENDLESS, 0) if total is None else divmod(total, batch_size)
+
+        def numbered(number: int) -> Tree:
+            return batch_of(share(running_on(number, batch_size, rows, total, seed)))
+
+        batches += bool(last and not drop_last)
     else:
         buckets = check_buckets(buckets)
-        lengths = _lengths(one, rows) if lengths is None else np.asarray(lengths)
+        lengths = _lengths(row_of, rows) if lengths is None else np.asarray(lengths)
         if lengths.shape != (rows,):
             raise ValueError(f"lengths are int [{rows}], got {describe(lengths)}.")
-        in_order = partial(plan, lengths, buckets, batch_size, drop_last, seed)
-        _check_last(0 if drop_last else rows % batch_size, processes, batch_size)
-        held = lru_cache(maxsize=2)(in_order)
-        each = len(held(0))
-        if not each:
-            raise ValueError(f"{rows} rows have no batch of {batch_size}: take {rows} at most.")
+        # Threads read the batches of one epoch, or of two at its end.
+        epoch_of = lru_cache(maxsize=2)(
+            partial(plan, lengths, buckets, batch_size, drop_last, seed)
+        )
+        each, last = len(epoch_of(0)), rows % batch_size
 
         def numbered(number: int) -> Tree:
             epoch, place = divmod(number, each)
-            index, length = held(epoch)[place]
+            index, length = epoch_of(epoch)[place]
             index = share(index)
-            return pad_rows([one(i) for i in index], index, lengths[index], length, pad)
+            return pad_rows([row_of(i) for i in index], index, lengths[index], length, pad)
 
-        total = ENDLESS if epochs is None else each * epochs
-        batches = grain.MapDataset.range(total).map(numbered)
+        batches = ENDLESS if epochs is None and each else each * (epochs or 1)
+    if last % processes and not drop_last:
+        raise ValueError(
+            f"the last batch has {last} of {batch_size} rows, which cannot be split over "
+            f"{processes} processes: give drop_last=True, or epochs=None without buckets."
+        )
+    if not batches:
+        raise ValueError(
+            f"{rows} rows do not fill a batch of {batch_size}: use {rows} at most, or keep the "
+            "last batch."
+        )
     options = grain.ReadOptions(num_threads=prefetch, prefetch_buffer_size=prefetch)
     run = {"rows": rows, "batch_size": batch_size, "seed": seed}
     run |= {"drop_last": drop_last, "buckets": buckets and list(buckets)}
-    return Loader(batches.to_iter_dataset(options), rows, run)
+    dataset = grain.MapDataset.range(batches).map(numbered).to_iter_dataset(options)
+    return Loader(dataset, rows, run)
 
 
 def record_source(paths: Any) -> Any:
@@ -316,11 +327,3 @@ def _lengths(one: Callable, rows: int) -> np.ndarray:
     # The first part of a row is what its length is the length of.
     firsts = (jax.tree.leaves(one(index))[0] for index in range(rows))
     return np.array([np.shape(first)[0] for first in firsts])
-
-
-def _check_last(rows: int, processes: int, batch_size: int) -> None:
-    if rows % processes:
-        raise ValueError(
-            f"the last batch has {rows} of {batch_size} rows, which cannot be split over "
-            f"{processes} processes: give drop_last=True, or epochs=None without buckets."
-        )

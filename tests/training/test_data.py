@@ -195,7 +195,11 @@ X = np.arange(10)
         ({"source": X, "batch_size": 1, "lengths": X}, ValueError, "lengths are for buckets"),
         ({"source": [X], "batch_size": 1, "buckets": [4, 2]}, ValueError, "ascending lengths"),
         ({"source": [X], "batch_size": 1, "buckets": [8]}, ValueError, "row 0 has length 10, bey"),
-        ({"source": [X], "batch_size": 2, "buckets": [10], "drop_last": True}, ValueError, "1 at"),
+        (
+            {"source": [X], "batch_size": 2, "buckets": [10], "drop_last": True},
+            ValueError,
+            "1 at m",
+        ),
         (
             {"source": [X], "batch_size": 1, "buckets": [10], "lengths": np.array([2, 3])},
             ValueError,
