@@ -2,36 +2,42 @@
 
 import numpy as np
 
-ROUNDS = 6
+ROUNDS = 4  # of two halves each
 
 
 def shuffled(places: np.ndarray, rows: int, seed: tuple[int, ...]) -> np.ndarray:
     """The rows at some places of a random order of `rows` rows, int64 like `places`.
 
-    A Feistel network permutes the numbers below a power of 4, and is applied again to what lies
+    A Feistel network permutes the numbers below a power of 2, and is applied again to what lies
     beyond the rows: no order of all rows is ever held, and the same seeds give the same order with
     every version of NumPy. (Black and Rogaway, Ciphers with arbitrary finite domains, 2002.)
 
     >>> sorted(shuffled(np.arange(5), 5, (0,)).tolist())
     [0, 1, 2, 3, 4]
     """
-    half = np.uint64(max(1, -(-(rows - 1).bit_length() // 2)))
-    low = (np.uint64(1) << half) - np.uint64(1)
-    keys = np.random.SeedSequence(seed).generate_state(ROUNDS, np.uint64)
+    bits = (rows - 1).bit_length()
+    width = np.uint64(bits // 2)  # of the low part
+    low, high = ((np.uint64(1) << w) - np.uint64(1) for w in (width, np.uint64(bits) - width))
+    keys = np.random.SeedSequence(seed).generate_state(2 * ROUNDS, np.uint64).reshape(ROUNDS, 2)
 
     def permuted(numbers: np.ndarray) -> np.ndarray:
-        left, right = numbers >> half, numbers & low
-        for key in keys:
-            # Multiplications and shifts spread every bit, as in SplitMix64.
-            mixed = (right + key) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-            left, right = right, left ^ (mixed ^ mixed >> np.uint64(31)) & low
-        return left << half | right
+        left, right = numbers >> width, numbers & low
+        for one, other in keys:
+            left = left ^ _mixed(right + one) & high
+            right = right ^ _mixed(left + other) & low
+        return left << width | right
 
     found = permuted(np.asarray(places, np.uint64))
     while (beyond := found >= rows).any():
         found[beyond] = permuted(found[beyond])
     return found.astype(np.int64)
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    # The multiplications and shifts of SplitMix64, of whose bits each depends on every bit.
+    numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ numbers >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ numbers >> np.uint64(31)
 
 
 def running_on(
