@@ -53,8 +53,8 @@ def initialize_distributed(
     nothing is started, so that the same script runs alone.
 
     From then on an exception that nobody catches ends its process at once, since JAX would first
-    wait for the others, which wait for it; and SIGTERM is left to the script, where JAX would
-    ignore it.
+    wait for the others, which wait for it. SIGTERM is JAX's: it writes a line and goes on, and
+    `fit` saves and ends at a step that all processes agree on.
 
     Args:
       address: "HOST:PORT" of process 0, where a port is free.
@@ -87,8 +87,6 @@ def initialize_distributed(
     if jax.distributed.is_initialized():
         raise RuntimeError("initialize_distributed was called before: once is enough.")
     meet(place, timeout)
-    # Its handler of SIGTERM writes a line and goes on.
-    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator_address=place.address,

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 from jaxnn.checks import check_int
 
-GRACE = 10.0  # seconds between SIGTERM and SIGKILL for the others of one that failed
+# Seconds between SIGTERM and SIGKILL for the others of one that failed; JAX ignores the first.
+GRACE = 3.0
 
 
 def launch(command: Sequence[str], processes: int, devices: int | None = None) -> int:

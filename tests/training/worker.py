@@ -1,0 +1,58 @@
+"""One of the processes of a run, for test_launch.py: `worker.py FOLDER RECIPE STEPS [DIES]`.
+
+Process 1 ends itself by SIGKILL after step DIES. Process 0 writes the end to FOLDER/end.npz.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+
+import jaxnn as nn
+from jaxnn.training.placement import fetch
+
+ROWS, FEATURES = 64, 8
+X = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype(np.float32)
+NET = nn.serial(nn.dense(16), nn.batch_norm(), jax.nn.tanh, nn.dropout(0.1), nn.dense(FEATURES))
+OPTIMIZER = optax.adam(1e-2)
+
+
+def run(folder, recipe, steps, log=None):
+    """The result of a run on all devices of all processes, 8 rows a step."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",))
+    sharding = getattr(nn.training, recipe)(mesh, **{"smallest": 1} if "full" in recipe else {})
+    step = nn.training.step(nn.training.supervised(NET, nn.mse), OPTIMIZER, sharding=sharding)
+    train = nn.training.init_train(NET, OPTIMIZER, jax.random.key(0), X[:8], sharding=sharding)
+    batches = nn.training.loader((X, np.sin(X)), 8, seed=1)
+    return nn.training.fit(
+        step, train, batches, steps=steps, every=2, checkpoint=folder, log=log, progress=False
+    )
+
+
+def leaves(result):
+    """The numbers of a result, whole, ready to be compared."""
+    train = result.train
+    found = fetch((train.params, train.state, train.opt_state))
+    found = [np.asarray(leaf) for leaf in jax.tree.leaves(found)]
+    return [*found, np.array([row["loss"] for row in result.history])]
+
+
+def main(folder, recipe, steps, dies=None):
+    process, _ = nn.training.initialize_distributed(timeout=120)
+
+    def log(row):
+        if process == 1 and row["step"] == int(dies or 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    end = leaves(run(f"{folder}/checkpoint", recipe, int(steps), log))
+    if process == 0:
+        np.savez(Path(folder) / "end.npz", *end)
+    print(f"process {process} is at step {steps}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
