@@ -189,7 +189,11 @@ def _trees(manager: Any, step: int, notes: dict, held: dict[str, Tree]) -> dict[
     found = manager.restore(step, args=ocp.args.Composite(**items))
     for title, sums in notes["sums"].items():
         now = _sums(found[title])
-        wrong = [path for path, each in sums.items() if None not in (each, now[path]) and now[path] != each]
+        wrong = [
+            path
+            for path, each in sums.items()
+            if None not in (each, now[path]) and now[path] != each
+        ]
         if wrong:
             raise ValueError(f"{title}{wrong[0]} has another checksum than when it was saved")
     return found

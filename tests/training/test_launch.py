@@ -1,0 +1,130 @@
+"""Several processes on one machine, and what becomes of the run when one of them dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnn.training import launch as module
+from jaxnn.training.launch import environment, launch, main
+from tests.training import worker
+
+WORKER = Path(__file__).with_name("worker.py")
+ROOT = WORKER.parents[2]
+pytest.importorskip("grain", reason="pip install -e '.[train]'")
+pytest.importorskip("orbax.checkpoint", reason="pip install -e '.[train]'")
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+def test_each_process_is_told_its_number_and_its_lines_begin_with_it(capfd):
+    code = "import os; print(os.environ['JAX_PROCESS_ID'], os.environ['JAX_NUM_PROCESSES'])"
+    assert launch(python(code), 3) == 0
+    lines = sorted(capfd.readouterr().out.splitlines())
+    assert lines == ["[0] 0 3", "[1] 1 3", "[2] 2 3"]
+
+
+def test_the_devices_of_the_machine_are_dealt_out():
+    told = [environment("127.0.0.1:1", 2, process, devices=4) for process in range(2)]
+    assert [each["JAX_LOCAL_DEVICE_IDS"] for each in told] == ["0,1,2,3", "4,5,6,7"]
+    assert [each["JAX_NUM_CPU_DEVICES"] for each in told] == ["4", "4"]
+    assert "JAX_LOCAL_DEVICE_IDS" not in environment("127.0.0.1:1", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        ("raise SystemExit(3)", 3, "process 1 ended with exit code 3; the other 1 cannot go on"),
+        ("os.kill(os.getpid(), 9)", 137, r"process 1 was ended by signal 9 (SIGKILL)"),
+    ],
+)
+def test_when_one_fails_the_others_are_ended_and_its_code_is_passed_on(ending, code, said, capfd):
+    began = time.monotonic()
+    script = f"import os, time\nif os.environ['JAX_PROCESS_ID'] == '1': {ending}\ntime.sleep(60)"
+    assert launch(python(script), 2) == code
+    assert time.monotonic() - began < 20
+    assert said in capfd.readouterr().err
+
+
+def test_one_that_ignores_sigterm_is_ended_all_the_same(monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.5)
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    script = (
+        f"import os, signal, time\nif os.environ['JAX_PROCESS_ID'] == '0': {ignore}\n"
+        "else: time.sleep(0.5); raise SystemExit(4)\ntime.sleep(60)"
+    )
+    began = time.monotonic()
+    assert launch(python(script), 2) == 4
+    assert time.monotonic() - began < 20
+
+
+def test_the_script_gets_its_arguments(tmp_path, capfd):
+    script = tmp_path / "script.py"
+    script.write_text("import sys; print(sys.argv[1:])")
+    assert main(["--processes", "1", str(script), "--processes", "7", "-x"]) == 0
+    assert capfd.readouterr().out == "[0] ['--processes', '7', '-x']\n"
+    assert main(["--processes", "1", "-m", "json.tool", "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--processes", "0", "x.py"], "--processes must be at least 1, got 0"),
+        (["--processes", "2", "--devices", "0", "x.py"], "--devices must be at least 1, got 0"),
+        (["--processes", "2", "none.py"], "there is no file none.py"),
+        (["x.py"], "--processes"),
+    ],
+)
+def test_bad_arguments_are_told(arguments, said, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert said in capsys.readouterr().err
+
+
+def trained(folder, *arguments, devices=1, code=0):
+    """What two processes of `devices` devices each have trained."""
+    command = ["--processes", "2", "--devices", str(devices), str(WORKER), str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxnn.training.launch", *command, *map(str, arguments)],
+        env=environment, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    if code == 0:
+        with np.load(folder / "end.npz") as end:
+            return [end[name] for name in end.files]
+    return []
+
+
+def same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_two_processes_of_which_one_was_killed_end_where_one_process_does(tmp_path):
+    # The sum of two numbers is the same in any order: so are all bits.
+    expected = worker.leaves(worker.run(None, "fully_sharded", 6, jax.devices()[:2]))
+    trained(tmp_path, "fully_sharded", 6, 4, code=128 + signal.SIGKILL)
+    assert (tmp_path / "checkpoint" / "2").exists()
+    assert not (tmp_path / "end.npz").exists()
+    same(trained(tmp_path, "fully_sharded", 6), expected)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("recipe", ["data_parallel", "fully_sharded"])
+def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(recipe, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    expected = trained(whole, recipe, 12, devices=2)
+    for dies in (2, 6, 10):
+        trained(broken, recipe, 12, dies, devices=2, code=128 + signal.SIGKILL)
+    same(trained(broken, recipe, 12, devices=2), expected)
