@@ -5,7 +5,8 @@ rows in the same order, and each process reads its own part of them. A place in 
 therefore the number of the next batch, and a run may go on with another number of processes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -162,7 +163,7 @@ def loader(
     return Loader(dataset, rows, run)
 
 
-def record_source(paths: Any) -> Any:
+def record_source(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> Any:
     """The records of ArrayRecord files, as a source of rows for `loader`.
 
     Args:
@@ -175,8 +176,8 @@ def record_source(paths: Any) -> Any:
       ImportError: if Grain or ArrayRecord is not installed, with the command that installs it.
       OSError: if a file does not exist or is no ArrayRecord file.
 
-    >>> import tempfile, jaxnn as nn
-    >>> path = tempfile.mkdtemp() + "/letters.array_record"
+    >>> import pathlib, tempfile, jaxnn as nn
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "letters.array_record"
     >>> nn.training.write_records(path, [b"a", b"b"])
     2
     >>> nn.training.record_source(path)[1]
@@ -184,7 +185,7 @@ def record_source(paths: Any) -> Any:
     """
     grain = _grain()
     _array_record()
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not paths:
         raise ValueError("record_source takes one file at least, got none.")
     for path in paths:
@@ -200,7 +201,7 @@ def record_source(paths: Any) -> Any:
     return source
 
 
-def write_records(path: Any, records: Any) -> int:
+def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> int:
     """Writes an ArrayRecord file, of which `record_source` reads any record by its number.
 
     Args:
@@ -215,11 +216,14 @@ def write_records(path: Any, records: Any) -> int:
       TypeError: if a record is not bytes; nothing is written then.
       OSError: if the file cannot be written.
 
-    >>> import tempfile, jaxnn as nn
-    >>> nn.training.write_records(tempfile.mkdtemp() + "/empty.array_record", [])
-    0
+    >>> import pathlib, tempfile, jaxnn as nn
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "numbers.array_record"
+    >>> nn.training.write_records(path, [bytes([row]) for row in range(3)])
+    3
     """
     module = _array_record()
+    if not os.fspath(path):
+        raise ValueError("write_records: path is empty.")
     new = Path(f"{path}.new")
     if not new.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {new.parent} for {path}: make it.")

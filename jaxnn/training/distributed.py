@@ -94,6 +94,8 @@ def initialize_distributed(
             process_id=place.process,
             local_device_ids=place.devices,
             initialization_timeout=int(timeout) + 1,
+            # Else Slurm would give all that a launcher starts in one of its tasks the same device.
+            cluster_detection_method="deactivate",
         )
     except RuntimeError as error:
         if "before" not in str(error):

@@ -1,6 +1,7 @@
 """Several processes on one machine, and what becomes of the run when one of them dies."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxnn.training import launch as module
-from jaxnn.training.launch import environment, launch, main
+from jaxnn.training.launch import environment, free_port, launch, main
 from tests.training import worker
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -89,7 +90,7 @@ def test_bad_arguments_are_told(arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def trained(folder, *arguments, devices=1, code=0):
+def trained(folder, *arguments, devices=1, code=0, said=None):
     """What two processes of `devices` devices each have trained."""
     command = ["--processes", "2", "--devices", str(devices), str(WORKER), str(folder)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
@@ -98,6 +99,8 @@ def trained(folder, *arguments, devices=1, code=0):
         env=environment, capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
+    if said is not None:
+        said.append(done.stdout)
     if code == 0:
         with np.load(folder / "end.npz") as end:
             return [end[name] for name in end.files]
@@ -128,3 +131,86 @@ def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(recipe, tmp_path):
     for dies in (2, 6, 10):
         trained(broken, recipe, 12, dies, devices=2, code=128 + signal.SIGKILL)
     same(trained(broken, recipe, 12, devices=2), expected)
+
+
+@pytest.mark.long
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
+    trained(tmp_path, "fully_sharded", 6)
+    devices = jax.devices()[:2]
+    saved = tmp_path / "checkpoint"
+    found = worker.leaves(worker.run(saved, "fully_sharded", 12, devices))
+    same(found, worker.leaves(worker.run(None, "fully_sharded", 12, devices)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("harm", ["a short file", "no notes"])
+def test_processes_agree_that_the_newest_save_is_damaged(harm, tmp_path):
+    expected = worker.leaves(worker.run(None, "data_parallel", 8, jax.devices()[:2]))
+    trained(tmp_path, "data_parallel", 6)
+    newest = tmp_path / "checkpoint" / "6"
+    if harm == "no notes":
+        shutil.rmtree(newest / "notes")
+    else:
+        for path in (newest / "train").rglob("*"):
+            if path.is_file() and path.parent.name == "d":
+                path.write_bytes(path.read_bytes()[:50])
+    same(trained(tmp_path, "data_parallel", 8), expected)
+    assert (tmp_path / "checkpoint" / "unusable_6").exists()
+
+
+@pytest.mark.long
+def test_a_second_run_in_the_folder_is_refused(tmp_path):
+    holds = "import sys; from jaxnn.training import checkpoint as c\nwith c.manager(sys.argv[1]):"
+    holds += "\n print('held', flush=True); sys.stdin.read()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [*python(holds), str(tmp_path / "checkpoint")],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        said = []
+        trained(tmp_path, "data_parallel", 6, code=1, said=said)
+        other.communicate()
+    assert "another run saves its checkpoints in" in said[0]
+
+
+@pytest.mark.long
+def test_the_script_of_the_page_runs_on_one_process_and_on_two(tmp_path):
+    page = (ROOT / "docs" / "many_machines.md").read_text()
+    script = page.split("```python\n")[1].split("```")[0]
+    script = script.replace("10_000", "6").replace("/shared/run", str(tmp_path / "saves"))
+    (tmp_path / "train.py").write_text(script)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.normal(size=(2048, 8)).astype(np.float32))
+    np.save(tmp_path / "y.npy", rng.integers(0, 10, 2048).astype(np.int32))
+    run = [sys.executable, "-m", "jaxnn.training.launch", "--devices", "1", "--processes"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    said = []
+    for processes in ("1", "2"):
+        done = subprocess.run(
+            [*run, processes, "train.py"],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        said += [line for line in done.stdout.splitlines() if "'loss'" in line]
+        shutil.rmtree(tmp_path / "saves")
+    assert len(said) == 2
+    losses = [float(line.split("'loss': ")[1].split(",")[0].strip("}")) for line in said]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.long
+def test_what_slurm_says_starts_the_processes(tmp_path):
+    job = {"JOB_ID": str(free_port()), "STEP_NODELIST": "localhost", "NTASKS": "2"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), str(tmp_path), "data_parallel", "2"],
+            env=os.environ
+            | {f"SLURM_{name}": value for name, value in job.items()}
+            | {"SLURM_PROCID": str(task), "SLURM_LOCALID": str(task), "JAX_PLATFORMS": "cpu"}
+            | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"},
+        )
+        for task in range(2)
+    ]
+    assert [task.wait(timeout=300) for task in running] == [0, 0]
+    assert (tmp_path / "end.npz").exists()
