@@ -1,6 +1,10 @@
 """Loaders: every row once an epoch over all processes, and the same order after resuming."""
 
+import sys
+
+import jax
 import numpy as np
+import optax
 import pytest
 
 import jaxnn as nn
@@ -246,3 +250,40 @@ def test_what_is_no_record_file_is_refused(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text"]
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         write_records(tmp_path / "none" / "file", [b"a"])
+
+
+def test_a_run_with_another_order_or_batch_is_refused_and_nothing_is_lost(tmp_path):
+    pytest.importorskip("orbax.checkpoint")
+    x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    net, optimizer = nn.dense(1), optax.sgd(0.1)
+    step = nn.training.step(nn.training.supervised(net, nn.mse), optimizer)
+    train = nn.training.init_train(net, optimizer, jax.random.key(0), x)
+
+    def run(steps, checkpoint, batch_size=4, seed=0):
+        batches = loader((x, x[:, :1]), batch_size, seed=seed)
+        return nn.training.fit(
+            step, train, batches, steps=steps, every=2, checkpoint=checkpoint, progress=False
+        )
+
+    run(4, tmp_path)
+    with pytest.raises(ValueError, match="batch_size was 4 and is 2"):
+        run(6, tmp_path, batch_size=2)
+    with pytest.raises(ValueError, match="seed was 0 and is 1"):
+        run(6, tmp_path, seed=1)
+    again, whole = run(6, tmp_path), run(6, None)
+    np.testing.assert_array_equal(again.train.params["w"], whole.train.params["w"])
+    assert [row["loss"] for row in again.history] == [row["loss"] for row in whole.history]
+
+
+@pytest.mark.parametrize(
+    ("package", "call"),
+    [
+        ("grain", lambda: loader(X, 2)),
+        ("grain", lambda: record_source("rows")),
+        ("array_record.python", lambda: write_records("rows", [])),
+    ],
+)
+def test_a_missing_package_is_told_with_the_command_that_installs_it(package, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[train\]'"):
+        call()
