@@ -2,7 +2,8 @@
 
 Each process finds the others by `jaxnn.training.initialize_distributed()`. Their lines are written
 with their numbers before them. When one fails, the others are ended, and its exit code is that of
-the launcher: 128 and the signal for one that a signal ended, as in a shell.
+the launcher: 128 and the signal for one that a signal ended, as in a shell. Ctrl-C and SIGTERM ask
+all of them to save and end, and a second one ends them at once.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -21,6 +22,7 @@ from jaxnn.checks import check_int
 
 # Seconds between SIGTERM and SIGKILL for the others of one that failed; JAX ignores the first.
 GRACE = 3.0
+SAVING = 60.0  # and for the others of one that has ended because all were asked to
 
 
 def launch(command: Sequence[str], processes: int, devices: int | None = None) -> int:
@@ -42,30 +44,32 @@ def launch(command: Sequence[str], processes: int, devices: int | None = None) -
     lock, ended = threading.Lock(), queue.SimpleQueue()
     running: dict[int, subprocess.Popen] = {}
     readers = []
-    first = 0
-    with _forwarding(running):
+    first, grace = 0, GRACE
+    with _asking(running) as asked:
         for process in range(processes):
             running[process] = child = subprocess.Popen(
                 command,
                 env=os.environ | environment(address, processes, process, devices),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                # A Ctrl-C of the terminal reaches them once, from here, and not twice.
+                # A Ctrl-C of the terminal reaches the launcher alone.
                 start_new_session=True,
             )
             readers.append(_thread(_copy, child.stdout, process, lock))
             _thread(lambda process, child: ended.put((process, child.wait())), process, child)
         while running:
             try:
-                process, code = ended.get(timeout=GRACE if first else None)
+                process, code = ended.get(timeout=grace if first else None)
             except queue.Empty:
                 _send(running, signal.SIGKILL)
                 continue
             del running[process]
             if code and not first:
                 first = code if code > 0 else 128 - code
-                _say(process, code, len(running))
-                _send(running, signal.SIGTERM)
+                grace = SAVING if asked else GRACE
+                if not asked:
+                    _say(process, code, len(running))
+                    _send(running, signal.SIGTERM)
     for reader in readers:
         reader.join(timeout=5.0)  # what they started may hold their output open
     return first
@@ -124,14 +128,24 @@ def _send(running: dict[int, subprocess.Popen], number: int) -> None:
 
 
 @contextmanager
-def _forwarding(running: dict[int, subprocess.Popen]):
-    """Passes SIGINT and SIGTERM on, and leaves nothing running behind."""
+def _asking(running: dict[int, subprocess.Popen]) -> Iterator[list[int]]:
+    """Asks all to end at the first SIGINT or SIGTERM, ends them at the next, and leaves none."""
+    asked: list[int] = []
+
+    def ask(number, frame):
+        # In JAX's processes SIGTERM is what all of them agree on.
+        _send(running, signal.SIGKILL if asked else signal.SIGTERM)
+        if not asked:
+            with suppress(RuntimeError):  # what the signal interrupts may be writing
+                print("launch: all are asked to end; again ends them at once.", file=sys.stderr)
+        asked.append(number)
+
     held = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            held[number] = signal.signal(number, lambda got, frame: _send(running, got))
+            held[number] = signal.signal(number, ask)
     try:
-        yield
+        yield asked
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)

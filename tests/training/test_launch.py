@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -65,6 +66,42 @@ def test_one_that_ignores_sigterm_is_ended_all_the_same(monkeypatch):
     began = time.monotonic()
     assert launch(python(script), 2) == 4
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_all_to_end_by_themselves(number, capfd, tmp_path):
+    script = (
+        "import pathlib, signal, sys, time\ndef end(*_):\n time.sleep(0.2)\n print('saved')\n"
+        f" sys.exit(143)\nsignal.signal(signal.SIGTERM, end)\n"
+        f"pathlib.Path({str(tmp_path)!r}, str(time.time_ns())).touch()\ntime.sleep(60)"
+    )
+    _once_two_run(tmp_path, number)
+    assert launch(python(script), 2) == 143
+    captured = capfd.readouterr()
+    assert sorted(captured.out.splitlines()) == ["[0] saved", "[1] saved"]
+    assert captured.err == "launch: all are asked to end; again ends them at once.\n"
+
+
+def test_a_second_signal_ends_those_that_do_not_obey(tmp_path):
+    script = (
+        "import pathlib, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(tmp_path)!r}, str(time.time_ns())).touch()\ntime.sleep(60)"
+    )
+    _once_two_run(tmp_path, signal.SIGINT, signal.SIGINT)
+    assert launch(python(script), 2) == 137
+
+
+def _once_two_run(folder, *numbers):
+    """Sends signals to this process once two files are in a folder."""
+
+    def send():
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.05)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            time.sleep(0.2)
+
+    threading.Thread(target=send, daemon=True).start()
 
 
 def test_the_script_gets_its_arguments(tmp_path, capfd):
