@@ -36,8 +36,8 @@ class Loader:
     rows: int
     run: dict[str, Any]
 
-    def __iter__(self) -> Iterator[Tree]:
-        return iter(self.dataset)
+    def __iter__(self) -> Any:
+        return iter(self.dataset)  # Grain's, with get_state and set_state
 
 
 def loader(
@@ -255,7 +255,7 @@ def _grain() -> Any:
 
 def _array_record() -> Any:
     try:
-        from array_record.python import array_record_module
+        from array_record.python import array_record_module  # pyright: ignore
     except ImportError as error:
         raise ImportError(f"record files need array_record: {install('train')}") from error
     return array_record_module

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     address: str
     count: int
     process: int
-    devices: list[int] | None
+    devices: Sequence[int] | None
 
 
 def initialize_distributed(

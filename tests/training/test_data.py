@@ -246,7 +246,7 @@ def test_what_is_no_record_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="one file at least"):
         record_source([])
     with pytest.raises(TypeError, match="record 1 is of str, not bytes"):
-        write_records(tmp_path / "half", [b"a", "b"])
+        write_records(tmp_path / "half", [b"a", "b"])  # pyright: ignore
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text"]
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         write_records(tmp_path / "none" / "file", [b"a"])

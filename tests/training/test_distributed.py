@@ -110,8 +110,8 @@ def test_without_a_scheduler_this_is_the_only_process():
     assert nn.training.initialize_distributed(processes=1) == (0, 1)
 
 
-def place(*given):
-    return distributed._place(*(given or (None, None, None)), 5, os.environ)
+def place(address=None, count=None, process=None):
+    return distributed._place(address, count, process, 5, os.environ)
 
 
 def test_what_the_launcher_says_is_read(monkeypatch):

@@ -163,7 +163,8 @@ def test_two_processes_of_which_one_was_killed_end_where_one_process_does(tmp_pa
 @pytest.mark.parametrize("recipe", ["data_parallel", "fully_sharded"])
 def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(recipe, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir(), broken.mkdir()
+    whole.mkdir()
+    broken.mkdir()
     expected = trained(whole, recipe, 12, devices=2)
     for dies in (2, 6, 10):
         trained(broken, recipe, 12, dies, devices=2, code=128 + signal.SIGKILL)
