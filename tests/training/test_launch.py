@@ -153,7 +153,7 @@ def same(found, expected):
 def test_two_processes_of_which_one_was_killed_end_where_one_process_does(tmp_path):
     # The sum of two numbers is the same in any order: so are all bits.
     expected = worker.leaves(worker.run(None, "fully_sharded", 6, jax.devices()[:2]))
-    trained(tmp_path, "fully_sharded", 6, 4, code=128 + signal.SIGKILL)
+    trained(tmp_path, "fully_sharded", 6, "1:4", code=128 + signal.SIGKILL)
     assert (tmp_path / "checkpoint" / "2").exists()
     assert not (tmp_path / "end.npz").exists()
     same(trained(tmp_path, "fully_sharded", 6), expected)
@@ -166,7 +166,7 @@ def test_a_killed_run_ends_with_the_bits_of_an_unbroken_one(recipe, tmp_path):
     whole.mkdir()
     broken.mkdir()
     expected = trained(whole, recipe, 12, devices=2)
-    for dies in (2, 6, 10):
+    for dies in ("0:2", "1:6", "0:10"):
         trained(broken, recipe, 12, dies, devices=2, code=128 + signal.SIGKILL)
     same(trained(broken, recipe, 12, devices=2), expected)
 

@@ -1,6 +1,6 @@
 """One of the processes of a run, for test_launch.py: `worker.py FOLDER RECIPE STEPS [DIES]`.
 
-Process 1 ends itself by SIGKILL after step DIES. Process 0 writes the end to FOLDER/end.npz.
+DIES is PROCESS:STEP: that process ends itself by SIGKILL then, before the step is saved. Process 0 writes the end to FOLDER/end.npz.
 """
 
 import os
@@ -51,7 +51,7 @@ def main(folder, recipe, steps, dies=None):
     process, _ = nn.training.initialize_distributed(timeout=120)
 
     def watch(step):
-        if process == 1 and step == int(dies or 0):
+        if f"{process}:{step}" == dies:
             os.kill(os.getpid(), signal.SIGKILL)
 
     end = leaves(run(f"{folder}/checkpoint", recipe, int(steps), jax.devices(), watch))
