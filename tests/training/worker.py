@@ -1,6 +1,7 @@
 """One of the processes of a run, for test_launch.py: `worker.py FOLDER RECIPE STEPS [DIES]`.
 
-DIES is PROCESS:STEP: that process ends itself by SIGKILL then, before the step is saved. Process 0 writes the end to FOLDER/end.npz.
+DIES is PROCESS:STEP: that process ends itself by SIGKILL then, before the step is saved.
+Process 0 writes the end to FOLDER/end.npz.
 """
 
 import os
