@@ -1,12 +1,13 @@
 """How networks train: the jitted update step, the loop around it, and what it takes."""
 
 from jaxnn.arguments import check_public
-from jaxnn.training.data import Loader, loader, record_source, write_records
+from jaxnn.training.data import Loader, loader
 from jaxnn.training.distributed import Processes, initialize_distributed
 from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
 from jaxnn.training.planning import CompiledPlan, available, compile_for, report
+from jaxnn.training.records import record_source, write_records
 from jaxnn.training.sharding import (
     TENSOR_RULES,
     Sharding,

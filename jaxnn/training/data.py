@@ -5,21 +5,19 @@ rows in the same order, and each process reads its own part of them. A place in 
 therefore the number of the next batch, and a run may go on with another number of processes.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxnn.checks import install
 from jaxnn.core import Tree, check_int, describe
 from jaxnn.training.arrays import as_arrays, count_rows
 from jaxnn.training.buckets import check_buckets, pad_rows, plan
 from jaxnn.training.order import running_on
+from jaxnn.training.records import grain_package
 
 ENDLESS = (1 << 63) - 1
 
@@ -99,7 +97,7 @@ def loader(
     >>> mask.sum(axis=1).tolist()
     [1, 3]
     """
-    grain = _grain()
+    grain = grain_package()
     batch_size = check_int(batch_size, "batch_size")
     prefetch = check_int(prefetch, "prefetch", least=0)
     processes = jax.process_count() if processes is None else check_int(processes, "processes")
@@ -161,104 +159,6 @@ def loader(
     run |= {"drop_last": drop_last, "buckets": buckets and list(buckets)}
     dataset = grain.MapDataset.range(batches).map(numbered).to_iter_dataset(options)
     return Loader(dataset, rows, run)
-
-
-def record_source(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> Any:
-    """The records of ArrayRecord files, as a source of rows for `loader`.
-
-    Args:
-      paths: a file, or several, whose records follow one another.
-
-    Returns:
-      Grain's `ArrayRecordDataSource`: bytes by number, which the `read` of `loader` decodes.
-
-    Raises:
-      ImportError: if Grain or ArrayRecord is not installed, with the command that installs it.
-      OSError: if a file does not exist or is no ArrayRecord file.
-
-    >>> import pathlib, tempfile, jaxnn as nn
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "letters.array_record"
-    >>> nn.training.write_records(path, [b"a", b"b"])
-    2
-    >>> nn.training.record_source(path)[1]
-    b'b'
-    """
-    grain = _grain()
-    _array_record()
-    paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if not paths:
-        raise ValueError("record_source takes one file at least, got none.")
-    for path in paths:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no file {path}: write it with write_records.")
-    try:
-        source = grain.sources.ArrayRecordDataSource([str(path) for path in paths])
-        len(source)
-    except (ValueError, RuntimeError) as error:
-        raise OSError(
-            f"{', '.join(map(str, paths))}: not all are ArrayRecord files ({error})."
-        ) from error
-    return source
-
-
-def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> int:
-    """Writes an ArrayRecord file, of which `record_source` reads any record by its number.
-
-    Args:
-      path: the file, which is written anew.
-      records: an iterable of bytes, such as `safetensors.numpy.save` makes of a dict of arrays.
-
-    Returns:
-      The number of records.
-
-    Raises:
-      ImportError: if ArrayRecord is not installed, with the command that installs it.
-      TypeError: if a record is not bytes; nothing is written then.
-      OSError: if the file cannot be written.
-
-    >>> import pathlib, tempfile, jaxnn as nn
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "numbers.array_record"
-    >>> nn.training.write_records(path, [bytes([row]) for row in range(3)])
-    3
-    """
-    module = _array_record()
-    if not os.fspath(path):
-        raise ValueError("write_records: path is empty.")
-    new = Path(f"{path}.new")
-    if not new.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {new.parent} for {path}: make it.")
-    # Groups of one record are what a reader of single records wants.
-    writer, count = module.ArrayRecordWriter(str(new), "group_size:1"), 0
-    try:
-        for count, record in enumerate(records, 1):
-            if not isinstance(record, bytes):
-                raise TypeError(
-                    f"record {count - 1} is of {type(record).__name__}, not bytes: encode it, as "
-                    "safetensors.numpy.save does."
-                )
-            writer.write(record)
-        writer.close()
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    new.replace(path)
-    return count
-
-
-def _grain() -> Any:
-    try:
-        import grain
-    except ImportError as error:
-        raise ImportError(f"loaders need grain: {install('train')}") from error
-    return grain
-
-
-def _array_record() -> Any:
-    try:
-        from array_record.python import array_record_module  # pyright: ignore
-    except ImportError as error:
-        raise ImportError(f"record files need array_record: {install('train')}") from error
-    return array_record_module
 
 
 def _source(source: Any, read: Callable | None) -> tuple[Callable, Callable, int]:
