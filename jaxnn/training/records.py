@@ -91,6 +91,7 @@ def write_records(path: str | os.PathLike, records: Iterable[bytes]) -> int:
 
 
 def grain_package() -> Any:
+    """Grain, or an ImportError with the command that installs it."""
     try:
         import grain
     except ImportError as error:
