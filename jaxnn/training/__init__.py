@@ -6,6 +6,7 @@ from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
 from jaxnn.training.planning import CompiledPlan, available, compile_for, report
 from jaxnn.training.step import TrainState, init_train, step, supervised
+from jaxnn.training.watching import log_json, log_tensorboard, log_trackio, log_wandb
 
 __all__ = [
     "FitResult",
@@ -15,6 +16,10 @@ __all__ = [
     "compile_for",
     "evaluate",
     "fit",
+    "log_json",
+    "log_tensorboard",
+    "log_trackio",
+    "log_wandb",
     "measure",
     "predict",
     "report",
