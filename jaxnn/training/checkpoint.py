@@ -48,6 +48,8 @@ def manager(
     options = ocp.CheckpointManagerOptions(
         preservation_policy=policy,
         cleanup_tmp_directories=True,  # what a killed run was writing
+        # Otherwise, where a folder cannot be made, the process takes five minutes to end.
+        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
     )
     with _locked(path), ocp.CheckpointManager(path, options=options) as opened:
         yield opened

@@ -209,12 +209,13 @@ def fit(
             sent = time.perf_counter()
             train, metrics, rows = advance(train, at, asked)
             at += len(rows)
-            ended, signal = len(rows) < asked, obey(at - len(rows) + 1, at)
+            ended = len(rows) < asked
             if rows:
                 done = when_done(metrics)
                 if pending:
                     settle(pending, None)
                 pending = pace.Window(at, metrics, rows, tokens(rows), sent, done)
+            signal = obey(at - len(rows) + 1, at)
             last = ended or at >= steps or signal is not None
             due = last or (saves and at // save_every > saved // save_every)
             if pending and (validate is not None or due):
