@@ -51,10 +51,22 @@ def manager(
         # Otherwise, where a folder cannot be made, the process takes five minutes to end.
         async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
     )
-    with _locked(path), ocp.CheckpointManager(path, options=options) as opened:
-        yield opened
-        with _writing(opened, "the last save"):
-            opened.wait_until_finished()
+    with _locked(path):
+        opened = ocp.CheckpointManager(path, options=options)
+        try:
+            yield opened
+            with _writing(opened, "the last save"):
+                opened.wait_until_finished()
+        except BaseException as error:
+            # A save that cannot be written fails here once more, and would hide the first error.
+            for finish in (opened.wait_until_finished, opened.close):
+                try:
+                    finish()
+                except Exception as other:
+                    if not isinstance(error, OSError):
+                        error.add_note(f"and the last save was not written: {_short(other)}")
+            raise
+        opened.close()
 
 
 @contextmanager
