@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,16 +90,17 @@ def log_tensorboard(folder: str | os.PathLike) -> Log:
     >>> log = nn.training.log_tensorboard("runs/first")  # doctest: +SKIP
     """
     library = _library("tensorboardX", "tensorboard")
-    writer: Any = None
+    opened: list[Any] = []
 
     def log(row: dict) -> None:
-        nonlocal writer
-        if writer is None:
-            writer = library.SummaryWriter(os.fspath(folder), purge_step=row["step"])
+        if not opened:  # a thread of its own writes what comes, within a second
+            given = {"purge_step": row["step"], "flush_secs": 1}
+            opened.append(library.SummaryWriter(os.fspath(folder), **given))
         for title, value in _numbers(row).items():
-            writer.add_scalar(title, value, row["step"])
-        writer.flush()  # so that a run that is killed has shown all of its rows
+            opened[0].add_scalar(title, value, row["step"])
 
+    # That thread ends unheard with the process: what it has not written yet would be lost.
+    weakref.finalize(log, lambda: [writer.close() for writer in opened])
     return log
 
 
@@ -119,7 +121,8 @@ def log_wandb(project: str, **options: Any) -> Log:
     >>> import jaxnn as nn
     >>> log = nn.training.log_wandb("digits", mode="offline")  # doctest: +SKIP
     """
-    return _tracker(_library("wandb", "wandb"), {"project": project} | options)
+    # Otherwise wandb would hold a row back until the next one comes.
+    return _tracker(_library("wandb", "wandb"), {"project": project} | options, commit=True)
 
 
 def log_trackio(project: str, **options: Any) -> Log:
@@ -142,13 +145,13 @@ def log_trackio(project: str, **options: Any) -> Log:
     return _tracker(_library("trackio", "trackio"), {"project": project} | options)
 
 
-def _tracker(library: Any, options: dict) -> Log:
+def _tracker(library: Any, options: dict, **each: Any) -> Log:
     run: Any = None
 
     def log(row: dict) -> None:
         nonlocal run
         run = run or library.init(**options)
-        run.log(_numbers(row), step=row["step"])
+        run.log(_numbers(row), step=row["step"], **each)
 
     return log
 
