@@ -2,7 +2,8 @@
 
 `python -m tests.training.kills RESIDENT|STREAMED|GRAIN... --kills N --seed N` prints, for each kind
 of data, how often its runs were killed, and whether they ended with the bits of an unbroken one.
-Each attempt is a fork of this process, which has imported everything and started nothing.
+Each attempt is a fork of this process, which has imported everything and started nothing. With
+`--abandon FOLDER` each kind is killed once, some time after its first save, and left there.
 """
 
 import argparse
@@ -107,17 +108,33 @@ def outcome(kind: str, kills: int, steps: int, draw: random.Random, folder: Path
             return {"kills": done, "ended": len(same), "same": all(same), "left": left}
 
 
+def abandon(kind: str, steps: int, draw: random.Random, folder: Path) -> dict:
+    """Kills a run after its first save."""
+    folder.mkdir(parents=True)
+    process = forked(kind, folder, steps)
+    while not list((folder / "run").glob("[0-9]")):
+        assert os.waitpid(process, os.WNOHANG) == (0, 0), "the run ended before its first save"
+        time.sleep(0.01)
+    time.sleep(draw.uniform(0, 0.2))
+    os.kill(process, signal.SIGKILL)
+    return {"killed": os.WIFSIGNALED(os.waitpid(process, 0)[1])}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("kinds", nargs="+", choices=("resident", "streamed", "grain"))
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--steps", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--abandon", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     assert not xla_bridge._backends  # whose threads a fork would lack
     for title in given.kinds:
+        draw = random.Random(given.seed)
         with tempfile.TemporaryDirectory() as room:
-            draw = random.Random(given.seed)
-            found = outcome(title, given.kills, given.steps, draw, Path(room))
+            if given.abandon:
+                found = abandon(title, given.steps, draw, given.abandon / title)
+            else:
+                found = outcome(title, given.kills, given.steps, draw, Path(room))
         print(json.dumps({"data": title} | found), flush=True)

@@ -404,19 +404,29 @@ def killed(*given):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def check_kills(found, kills):
-    assert [each["data"] for each in found] == ["resident", "streamed", "grain"]
-    for each in found:
-        assert each["kills"] == kills
-        assert each["same"], each
-        assert each["left"] == 0, each  # nothing half written, nothing that could not be used
+KINDS = "resident", "streamed", "grain"
 
 
-def test_killed_runs_end_with_the_same_bits():
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     pytest.importorskip("grain")
-    check_kills(killed("resident", "streamed", "grain", "--kills", 1, "--steps", 24), 1)
+    from tests.training import kills
+
+    for each in killed("resident", "grain", "--steps", 400, "--abandon", tmp_path):
+        assert each["killed"], each
+        kind = each["data"]
+        whole = tmp_path / f"whole_{kind}"
+        whole.mkdir()
+        steps = max(saves(tmp_path / kind / "run")) + 12
+        for folder in (tmp_path / kind, whole):
+            kills.attempt(kind, folder, steps)
+        assert kills.ended(tmp_path / kind) == kills.ended(whole), kind
 
 
 @pytest.mark.long
-def test_runs_that_are_killed_30_times_end_with_the_same_bits():
-    check_kills(killed("resident", "streamed", "grain", "--kills", 30), 30)
+def test_a_run_that_is_killed_30_times_ends_with_the_same_bits():
+    found = killed(*KINDS, "--kills", 30)
+    assert [each["data"] for each in found] == list(KINDS)
+    for each in found:
+        assert each["kills"] == 30
+        assert each["same"], each
+        assert each["left"] == 0, each  # nothing half written, nothing that could not be used
