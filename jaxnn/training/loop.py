@@ -299,5 +299,5 @@ def _light(train: Tree) -> Tree:
 def _better_save(best: list | None, row: dict, monitor: str, highest: bool) -> list | None:
     """The [step, value] of the save with the best validation, among those before and a row's."""
     value = row.get(f"validation_{monitor}")
-    better = value is not None and is_better(row, monitor, highest, best and best[1])
+    better = value is not None and is_better(row, monitor, highest, best[1] if best else None)
     return [row["step"], value] if better else best

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from jaxnn.training.interruption import held_back, leaving
-from tests.training.test_checkpoint import saves
+from tests.training.test_checkpoint_survival import saves
 from tests.training.test_loop import equal, fit
 
 PLAIN = signal.default_int_handler, signal.SIG_DFL
