@@ -19,6 +19,7 @@ from jaxnn.training.sharding import (
     tensor_parallel,
 )
 from jaxnn.training.step import TrainState, init_train, step, supervised
+from jaxnn.training.watching import log_json, log_tensorboard, log_trackio, log_wandb
 
 __all__ = [
     "FitResult",
@@ -38,6 +39,10 @@ __all__ = [
     "init_train",
     "initialize_distributed",
     "loader",
+    "log_json",
+    "log_tensorboard",
+    "log_trackio",
+    "log_wandb",
     "measure",
     "predict",
     "record_source",

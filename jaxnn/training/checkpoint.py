@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -21,8 +22,12 @@ from jaxnn.core import Tree, describe
 
 
 @contextmanager
-def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
+def manager(
+    directory: Any, keep: int = 3, best: Callable[[], list | None] = lambda: None
+) -> Iterator[Any]:
     """An Orbax `CheckpointManager` of a directory, which is made if need be and locked.
+
+    It keeps the last `keep` saves, and the one whose step is the first item of `best()`.
 
     Raises:
       ImportError: if Orbax is not installed, with the command that installs it.
@@ -33,11 +38,35 @@ def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
     except ImportError as error:
         raise ImportError(f"checkpoints need orbax-checkpoint: {install('train')}") from error
     path = Path(directory).absolute()
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    with _locked(path), ocp.CheckpointManager(path, options=options) as opened:
-        yield opened
-        with _writing(opened, "the last save"):
-            opened.wait_until_finished()
+
+    def kept(saves, *, context):
+        steps = [save.step for save in saves]
+        wanted = {*sorted(steps)[-keep:], *(best() or [])[:1]}
+        return [step in wanted for step in steps]
+
+    policy: Any = SimpleNamespace(should_preserve=kept)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policy,
+        cleanup_tmp_directories=True,  # what a killed run was writing
+        # Otherwise, where a folder cannot be made, the process takes five minutes to end.
+        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+    )
+    with _locked(path):
+        opened = ocp.CheckpointManager(path, options=options)
+        try:
+            yield opened
+            with _writing(opened, "the last save"):
+                opened.wait_until_finished()
+        except BaseException as error:
+            # A save that cannot be written fails here once more, and would hide the first error.
+            for finish in (opened.wait_until_finished, opened.close):
+                try:
+                    finish()
+                except Exception as other:
+                    if not isinstance(error, OSError):
+                        error.add_note(f"and the last save was not written: {_short(other)}")
+            raise
+        opened.close()
 
 
 @contextmanager
@@ -76,7 +105,8 @@ def _writing(manager: Any, what: str) -> Iterator[None]:
     except Exception as error:  # a write that fails is a ValueError in TensorStore
         with suppress(Exception):  # the save before may still be on its way
             manager.wait_until_finished()
-        whole = sorted(manager.all_steps(read=True))
+        manager.reload()
+        whole = sorted(manager.all_steps())
         kept = f"the save of step {whole[-1]} is whole" if whole else "nothing is saved yet"
         raise OSError(
             f"{what} could not be written to {manager.directory}: "
@@ -115,7 +145,7 @@ def restore(
     Raises:
       ValueError: if the save is of another net, optimizer or run; if none is whole.
     """
-    steps = sorted(manager.all_steps(read=True), reverse=True)
+    steps = sorted(manager.all_steps(), reverse=True)
     faults = []
     for step in steps:
         notes, fault = _tried(lambda step=step: _notes(manager, step))

@@ -252,3 +252,22 @@ def test_what_slurm_says_starts_the_processes(tmp_path):
     ]
     assert [task.wait(timeout=300) for task in running] == [0, 0]
     assert (tmp_path / "end.npz").exists()
+
+
+@pytest.mark.long
+def test_a_run_that_is_asked_to_end_is_saved_and_goes_on_with_the_same_bits(tmp_path):
+    steps = 4000
+    run = [sys.executable, "-m", "jaxnn.training.launch", "--processes", "2", "--devices", "1"]
+    with subprocess.Popen(
+        [*run, str(WORKER), str(tmp_path), "data_parallel", str(steps)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as running:  # fmt: skip
+        while not (tmp_path / "checkpoint" / "2").exists():
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=100) == 128 + signal.SIGTERM
+    saved = max(int(p.name) for p in (tmp_path / "checkpoint").iterdir() if p.name.isdigit())
+    assert 2 <= saved < steps
+    expected = worker.leaves(worker.run(None, "data_parallel", saved + 4, jax.devices()[:2]))
+    same(trained(tmp_path, "data_parallel", saved + 4), expected)
