@@ -45,7 +45,7 @@ def launch(command: Sequence[str], processes: int, devices: int | None = None) -
     running: dict[int, subprocess.Popen] = {}
     readers = []
     first, grace = 0, GRACE
-    with _asking(running) as asked:
+    with _asking(running) as (asked, told):
         for process in range(processes):
             running[process] = child = subprocess.Popen(
                 command,
@@ -55,6 +55,8 @@ def launch(command: Sequence[str], processes: int, devices: int | None = None) -
                 # A Ctrl-C of the terminal reaches the launcher alone.
                 start_new_session=True,
             )
+            if asked and process not in told:  # the signal came while it was started
+                child.send_signal(signal.SIGTERM)
             readers.append(_thread(_copy, child.stdout, process, lock))
             _thread(lambda process, child: ended.put((process, child.wait())), process, child)
         while running:
@@ -128,9 +130,14 @@ def _send(running: dict[int, subprocess.Popen], number: int) -> None:
 
 
 @contextmanager
-def _asking(running: dict[int, subprocess.Popen]) -> Iterator[list[int]]:
-    """Asks all to end at the first SIGINT or SIGTERM, ends them at the next, and leaves none."""
+def _asking(running: dict[int, subprocess.Popen]) -> Iterator[tuple[list[int], set[int]]]:
+    """Asks all to end at the first SIGINT or SIGTERM, ends them at the next, and leaves none.
+
+    Yields:
+      The signals that came, and the processes that were asked.
+    """
     asked: list[int] = []
+    told: set[int] = set()
 
     def ask(number, frame):
         # In JAX's processes SIGTERM is what all of them agree on.
@@ -139,13 +146,14 @@ def _asking(running: dict[int, subprocess.Popen]) -> Iterator[list[int]]:
             with suppress(RuntimeError):  # what the signal interrupts may be writing
                 print("launch: all are asked to end; again ends them at once.", file=sys.stderr)
         asked.append(number)
+        told.update(running)
 
     held = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             held[number] = signal.signal(number, ask)
     try:
-        yield asked
+        yield asked, told
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)

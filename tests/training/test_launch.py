@@ -153,7 +153,7 @@ def same(found, expected):
 def test_two_processes_of_which_one_was_killed_end_where_one_process_does(tmp_path):
     # The sum of two numbers is the same in any order: so are all bits.
     expected = worker.leaves(worker.run(None, "fully_sharded", 6, jax.devices()[:2]))
-    trained(tmp_path, "fully_sharded", 6, "1:4", code=128 + signal.SIGKILL)
+    trained(tmp_path, "fully_sharded", 6, "1:4:2", code=128 + signal.SIGKILL)
     assert (tmp_path / "checkpoint" / "2").exists()
     assert not (tmp_path / "end.npz").exists()
     same(trained(tmp_path, "fully_sharded", 6), expected)

@@ -1,12 +1,14 @@
 """One of the processes of a run, for test_launch.py: `worker.py FOLDER RECIPE STEPS [DIES]`.
 
 DIES is PROCESS:STEP: that process ends itself by SIGKILL then, before the step is saved.
+DIES may be PROCESS:STEP:SAVED, to wait until the save of an earlier step is whole.
 Process 0 writes the end to FOLDER/end.npz.
 """
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -48,11 +50,14 @@ def leaves(result):
     return [*found, np.array([row["loss"] for row in result.history])]
 
 
-def main(folder, recipe, steps, dies=None):
+def main(folder, recipe, steps, dies=""):
+    dies = dies.split(":")
     process, _ = nn.training.initialize_distributed(timeout=120)
 
     def watch(step):
-        if f"{process}:{step}" == dies:
+        if f"{process}:{step}" == ":".join(dies[:2]):
+            while dies[2:] and not Path(folder, "checkpoint", dies[2]).exists():
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
 
     end = leaves(run(f"{folder}/checkpoint", recipe, int(steps), jax.devices(), watch))
