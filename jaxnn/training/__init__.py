@@ -1,27 +1,59 @@
 """How networks train: the jitted update step, the loop around it, and what it takes."""
 
 from jaxnn.arguments import check_public
+from jaxnn.training.data import Loader, loader
+from jaxnn.training.distributed import Processes, initialize_distributed
 from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
 from jaxnn.training.planning import CompiledPlan, available, compile_for, report
+from jaxnn.training.records import record_source, write_records
+from jaxnn.training.sharding import (
+    TENSOR_RULES,
+    Sharding,
+    data_parallel,
+    expert_parallel,
+    fully_sharded,
+    sequence_parallel,
+    shardings,
+    tensor_parallel,
+)
 from jaxnn.training.step import TrainState, init_train, step, supervised
+from jaxnn.training.watching import log_json, log_tensorboard, log_trackio, log_wandb
 
 __all__ = [
     "FitResult",
     "CompiledPlan",
+    "Loader",
+    "Processes",
+    "Sharding",
+    "TENSOR_RULES",
     "TrainState",
     "available",
     "compile_for",
+    "data_parallel",
     "evaluate",
+    "expert_parallel",
     "fit",
+    "fully_sharded",
+    "init_train",
+    "initialize_distributed",
+    "loader",
+    "log_json",
+    "log_tensorboard",
+    "log_trackio",
+    "log_wandb",
     "measure",
     "predict",
+    "record_source",
     "report",
-    "init_train",
+    "sequence_parallel",
+    "shardings",
     "step",
     "supervised",
+    "tensor_parallel",
     "write_history",
+    "write_records",
 ]
 
 check_public(globals(), __all__)
