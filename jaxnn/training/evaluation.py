@@ -11,9 +11,10 @@ import numpy as np
 from jaxnn.core import Cell, Tree, check_int, describe, lift
 from jaxnn.metrics import Metric
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows
+from jaxnn.training.checking import checked_loss
 from jaxnn.training.feed import check_batches
 from jaxnn.training.programs import compiled_for
-from jaxnn.training.step import TrainState, checked_loss, pair
+from jaxnn.training.step import TrainState, pair
 
 
 def evaluate(

@@ -46,6 +46,7 @@ def fit(
     shuffle: bool = True,
     every: int = 100,
     validate: Callable[[Any], dict[str, float]] | None = None,
+    evaluate_as: Callable[[Any], Any] | None = None,
     monitor: str = "loss",
     highest: bool = False,
     patience: int | None = None,
@@ -70,6 +71,8 @@ def fit(
       every: the number of steps between rows of the history, and between validations.
       validate: (train) -> metrics, a dict of one number each, such as a call of `evaluate` on
         held-out data.
+      evaluate_as: (train) -> the train that is validated and kept as the best in its place, such as
+        `jaxnn.training.average` for averaged params.
       monitor: the metric of `validate` that decides which params are best: the lowest, or with
         `highest` the highest. NaN is never the best.
       highest: whether the highest value of `monitor` is the best.
@@ -124,7 +127,8 @@ def fit(
         )
     train = _copy(train)  # a step donates what it is given
     history: list[dict[str, float]] = []
-    best, best_value, waited, in_a_row = _light(train), None, 0, 0
+    shown = evaluate_as or (lambda train: train)
+    best, best_value, waited, in_a_row = _light(shown(train)), None, 0, 0
     began = time.perf_counter()
     run = feed.run | {"key of the seed": saving.key_numbers(train.key)}
     finite = guard.finite(train)
@@ -151,11 +155,11 @@ def fit(
             end, metrics, rows = window
             row = {"step": end, "seconds": time.perf_counter() - began}
             last = f" (last saved: step {saved})" if saves else ""
-            averages, losses = means(metrics, rows)
+            averages, losses, skipped = means(metrics, rows)
             in_a_row = guard.check_losses(losses, end, in_a_row, tolerate, last)
             row |= averages
-            if tolerate:
-                row["skipped"] = int(np.sum(~np.isfinite(losses)))
+            if tolerate or "skipped" in row:
+                row["skipped"] = int(np.sum(skipped))
             if now is not None:
                 # A finite loss may have a gradient that is not.
                 path = guard.spoiled(finite, now)
@@ -166,7 +170,7 @@ def fit(
                         f"function, or skip such steps with optax.apply_if_finite{last}."
                     )
                 if validate is not None:
-                    measured = numbers(validate(now), "validate")
+                    measured = numbers(validate(shown(now)), "validate")
                     row |= {f"validation_{title}": value for title, value in measured.items()}
             history.append(row)
             bar(row)
@@ -193,7 +197,7 @@ def fit(
                 if validate is not None:
                     improved = is_better(row, monitor, highest, best_value)
                     if improved:
-                        best, best_value = _light(_copy(train)), row[f"validation_{monitor}"]
+                        best, best_value = _light(_copy(shown(train))), row[f"validation_{monitor}"]
                     waited = 0 if improved else waited + 1
             if saves and (due or (patience is not None and waited >= patience)):
                 trees = {"train": train} if best_value is None else {"train": train, "best": best}
@@ -218,7 +222,7 @@ def fit(
                 "iterator that goes on, to train for all of them.",
                 stacklevel=2,
             )
-    return FitResult(train, history, _light(train) if best_value is None else best)
+    return FitResult(train, history, _light(shown(train)) if best_value is None else best)
 
 
 def _copy(train: Tree) -> Tree:
