@@ -89,11 +89,11 @@ def _parts(batch: Tree, parts: int, weight: Callable | None) -> tuple[jax.Array,
 
     def split(leaf):
         if jnp.ndim(leaf) == 0 or leaf.shape[0] % parts:
-            rows = "no rows" if jnp.ndim(leaf) == 0 else f"{leaf.shape[0]} rows"
-            least = 0 if jnp.ndim(leaf) == 0 else leaf.shape[0] // parts * parts
+            rows = leaf.shape[0] if jnp.ndim(leaf) else 0
+            fits = [n for n in (rows // parts * parts, rows // parts * parts + parts) if n]
             raise ValueError(
-                f"accumulate={parts} splits a batch into equal parts, got {rows}, "
-                f"{describe(leaf)}: give {least or parts} or {least + parts} rows."
+                f"accumulate={parts} splits a batch into equal parts, got {rows} rows, "
+                f"{describe(leaf)}: give {' or '.join(map(str, fits))}."
             )
         # Every device of a batch that is sharded by rows has a share of each part.
         return jnp.swapaxes(leaf.reshape(leaf.shape[0] // parts, parts, *leaf.shape[1:]), 0, 1)

@@ -92,7 +92,9 @@ def _order(key, first, epochs: int, rows: int, shuffle: bool):
         places = jnp.arange(rows, dtype=jnp.int32)
         return _permutation(fold_in(fold_in(key, 1), epoch), rows) if shuffle else places
 
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:  # of several runs, each with its own order
+    if (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim
+    ):  # of several runs, each with its own order
         orders = jax.vmap(lambda key: jax.vmap(partial(one, key))(first + jnp.arange(epochs)))(key)
         return orders.reshape(*key.shape, -1)
     return jax.vmap(partial(one, key))(first + jnp.arange(epochs)).reshape(-1)
