@@ -138,9 +138,7 @@ def test_an_average_remains_when_its_train_is_donated():
 
 def test_a_train_without_an_average_is_refused():
     train, _ = path(SGD, 1)
-    with pytest.raises(
-        ValueError, match="no averaged params: train with the optimizer nn.training"
-    ):
+    with pytest.raises(ValueError, match="no averaged params: train with the optimizer"):
         nn.training.average(train)
 
 

@@ -13,8 +13,10 @@ from tests.small import noise
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
 Y = np.sin(X[:, :1])
-NET = nn.serial(nn.dense(5), nn.batch_norm(), jax.nn.tanh, noise(), nn.dense(1))
+NET = nn.mlp(5, 1)
 LOSS = nn.training.supervised(NET, nn.mse)
+NOISY = nn.serial(nn.dense(5), nn.batch_norm(), jax.nn.tanh, noise(), nn.dense(1))
+BATCHES = [(X[i::4], Y[i::4]) for i in range(4)]
 RATES = [0.1, 0.01, 0.001]
 
 
@@ -34,19 +36,20 @@ def close(one, other, rtol=1e-5):
 
 @pytest.mark.parametrize("data", ["resident", "stream"])
 def test_six_runs_in_one_program_are_those_of_six_calls(data):
-    given = {"resident": ((X, Y), 8), "stream": ([(X[i::4], Y[i::4]) for i in range(4)], None)}
+    given = {"resident": ((X, Y), 8), "stream": (BATCHES, None)}
     batches, batch_size = given[data]
     fit = partial(nn.training.fit, batches=batches, steps=20, batch_size=batch_size, every=5)
-    end = fit(*swept(watch=["gradient_norm"]))
+    net = {"resident": NOISY, "stream": NET}[data]
+    loss = nn.training.supervised(net, nn.mse)
+    end = fit(*swept(net=net, loss=loss, watch=["gradient_norm"]))
     taken = nn.training.runs(end.train)
     assert [settings for settings, _ in taken] == [
         {"seed": seed, "learning_rate": rate} for seed in (0, 3) for rate in RATES
     ]
+    update = nn.training.step(loss, injected(0.5), watch=["gradient_norm"])
     for i, (settings, run) in enumerate(taken):
-        optimizer = injected(settings["learning_rate"])
-        update = nn.training.step(LOSS, optimizer, watch=["gradient_norm"])
-        train = nn.training.init_train(NET, optimizer, jax.random.key(settings["seed"]), X)
-        single = fit(update, train)
+        optimizer, key = injected(settings["learning_rate"]), jax.random.key(settings["seed"])
+        single = fit(update, nn.training.init_train(net, optimizer, key, X))
         close((run.params, run.state, run.opt_state), single.train[:3])
         for name in ("loss", "gradient_norm"):
             alone = [row[name] for row in single.history]
@@ -77,7 +80,7 @@ def test_a_sweep_is_traced_once():
 def test_a_run_that_diverges_stays_and_the_others_go_on():
     net = nn.dense(1)
     loss = nn.training.supervised(net, nn.mse)
-    fit = partial(nn.training.fit, batches=(X, Y), steps=60, batch_size=8, every=20)
+    fit = partial(nn.training.fit, batches=BATCHES, steps=60, every=20)
     end = fit(*swept([0], [0.1, 1e4], net=net, loss=loss))
     (_, good), (_, bad) = nn.training.runs(end.train)
     assert np.isfinite(bad.params["w"]).all()
@@ -98,25 +101,23 @@ def test_a_sweep_resumes_to_the_same_bits(tmp_path):
 
 def test_the_peak_of_a_schedule_is_swept():
     @optax.inject_hyperparams
-    def adam(peak):
-        return optax.adam(optax.cosine_decay_schedule(peak, 10))
+    def cosine(peak):
+        return optax.sgd(optax.cosine_decay_schedule(peak, 10))
 
-    update = nn.training.step(LOSS, adam(peak=1.0))
-    six = nn.training.sweep(update, NET, adam(peak=1.0), [0], X, {"peak": [0.1, 0.01]})
-    end = nn.training.fit(*six, (X, Y), steps=10, batch_size=8)
+    update = nn.training.step(LOSS, cosine(peak=1.0))
+    two = nn.training.sweep(update, NET, cosine(peak=1.0), [0], X, {"peak": [0.1, 0.01]})
+    end = nn.training.fit(*two, BATCHES, steps=10)
     for (settings, run), peak in zip(nn.training.runs(end.train), (0.1, 0.01), strict=True):
         assert settings == {"seed": 0, "peak": peak}
-        optimizer = adam(peak=peak)
-        train = nn.training.init_train(NET, optimizer, jax.random.key(0), X)
-        update = nn.training.step(LOSS, optimizer)
-        single = nn.training.fit(update, train, (X, Y), steps=10, batch_size=8)
-        close(run.params, single.train.params, 1e-4)
+        train = nn.training.init_train(NET, cosine(peak=peak), jax.random.key(0), X)
+        single = nn.training.fit(update, train, BATCHES, steps=10)
+        close(run.params, single.train.params)
 
 
 def test_seeds_alone_need_no_hyperparameters():
-    update = nn.training.step(LOSS, optax.adam(0.1))
-    step, start = nn.training.sweep(update, NET, optax.adam(0.1), range(3), X)
-    end = nn.training.fit(step, start, (X, Y), steps=5, batch_size=8)
+    update = nn.training.step(LOSS, optax.sgd(0.1))
+    step, start = nn.training.sweep(update, NET, optax.sgd(0.1), range(3), X)
+    end = nn.training.fit(step, start, BATCHES, steps=5)
     assert len(nn.training.runs(end.train)) == 3
     assert int(end.train.step) == 5
 
