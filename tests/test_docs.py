@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -124,7 +125,7 @@ def test_the_table_of_recipes_names_arguments_that_exist():
             assert functools.reduce(getattr, path.split(".")[1:], optax), span
         name = re.match(r"(?:nn\.)?([\w.]+)\(", span)
         if name and not name[1].startswith(("optax", "jax")):
-            function = named("training.fit" if name[1] == "fit" else name[1])
+            function: Any = named("training.fit" if name[1] == "fit" else name[1])
             given = set(re.findall(r"(\w+)=", span))
             assert given <= inspect.signature(function).parameters.keys(), span
 

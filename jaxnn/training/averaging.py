@@ -80,7 +80,7 @@ def averaged(
             return old + weight.astype(old.dtype) * (new.astype(old.dtype) - old)
 
         average = jax.tree.map(moved, state.average, optax.apply_updates(params, updates))
-        return updates, AveragedState(optax.safe_increment(state.count), average, inner)
+        return updates, AveragedState(state.count + 1, average, inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

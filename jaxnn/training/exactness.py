@@ -8,11 +8,16 @@ import numpy as np
 
 from jaxnn.core import Tree, floating, fold_in
 from jaxnn.training.checking import checked_loss
+from jaxnn.training.step import TrainState
 from jaxnn.tree import path_of
 
 
 def gradient_errors(
-    loss: Callable, train: Any, batch: Tree, exact: Callable | None = None, training: bool = False
+    loss: Callable,
+    train: TrainState,
+    batch: Tree,
+    exact: Callable | None = None,
+    training: bool = False,
 ) -> dict[str, float]:
     """How far the loss and each gradient are from the same in float64.
 

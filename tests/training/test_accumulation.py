@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 """The gradient of a batch in parts is that of the whole, wherever that can be."""
 
 import jax

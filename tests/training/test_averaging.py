@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 """The average of the params follows its formula; it is what is evaluated and kept as the best."""
 
 from functools import partial

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 """Errors against float64 are those of the dtype, by the formula."""
 
 import jax

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 """Dynamic loss scaling follows its formula, and a step that it skips changes nothing."""
 
 from functools import partial

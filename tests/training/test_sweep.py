@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 """The runs of a sweep are those of single calls of `fit`, in one program."""
 
 from functools import partial
