@@ -149,6 +149,7 @@ def test_the_loss_of_tasks_is_their_weighed_sum():
 
 
 @pytest.mark.parametrize("branches", [(4,), (2, 2)])
+@pytest.mark.first(1)
 def test_an_expert_nobody_uses_is_reported_and_does_no_harm(branches):
     net = nn.mixture.mixture_of_experts(nn.dense(2), *branches)
     params = made(net)
