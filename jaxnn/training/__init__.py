@@ -8,6 +8,16 @@ from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
 from jaxnn.training.planning import CompiledPlan, available, compile_for, report
 from jaxnn.training.precision import loss_scaled
+from jaxnn.training.sharding import (
+    TENSOR_RULES,
+    Sharding,
+    data_parallel,
+    expert_parallel,
+    fully_sharded,
+    sequence_parallel,
+    shardings,
+    tensor_parallel,
+)
 from jaxnn.training.step import TrainState, init_train, step, supervised
 from jaxnn.training.sweep import Sweep, runs, sweep
 
@@ -15,23 +25,31 @@ __all__ = [
     "FitResult",
     "CompiledPlan",
     "Sweep",
+    "Sharding",
+    "TENSOR_RULES",
     "TrainState",
     "available",
     "average",
     "averaged",
     "compile_for",
+    "data_parallel",
     "evaluate",
+    "expert_parallel",
     "fit",
+    "fully_sharded",
     "gradient_errors",
+    "init_train",
     "loss_scaled",
     "measure",
     "predict",
     "report",
     "runs",
-    "init_train",
+    "sequence_parallel",
+    "shardings",
     "step",
     "supervised",
     "sweep",
+    "tensor_parallel",
     "write_history",
 ]
 

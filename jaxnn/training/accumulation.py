@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxnn.core import Tree, at_least_float32, describe, fold_in
 
 
-def value_and_grad(objective: Callable, parts: int, weight: Callable | None) -> Callable:
+def value_and_grad(
+    objective: Callable, parts: int, weight: Callable | None, placed: Callable
+) -> Callable:
     """(params, state, batch, key, scale) -> ((value, (state, metrics)), gradient).
 
     With several parts, one after the other is computed, in the memory of one:
@@ -22,6 +24,7 @@ def value_and_grad(objective: Callable, parts: int, weight: Callable | None) -> 
       objective: (params, state, batch, key) -> (value, (state, metrics)).
       parts: the number of parts.
       weight: (part of the batch) -> how much it counts; None for equally.
+      placed: (gradient) -> the gradient where it belongs on the devices.
     """
 
     def whole(params, state, batch, key, scale):
@@ -32,7 +35,7 @@ def value_and_grad(objective: Callable, parts: int, weight: Callable | None) -> 
         gradient, aux = jax.grad(scaled, has_aux=True)(params)
         if scale is not None:
             gradient = jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), gradient)
-        return aux, gradient
+        return aux, placed(gradient)
 
     def apart(params, state, batch, key, scale):
         def body(carry, part):
