@@ -68,7 +68,7 @@ def sweep(
     Raises:
       TypeError: if an argument is not of its kind.
       ValueError: if there are no seeds or values, or if the optimizer has no such hyperparameter,
-        several, or a schedule for it.
+        several, or a schedule for it, or if the step has a sharding.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, optimizer = nn.dense(1), optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
@@ -81,6 +81,11 @@ def sweep(
     >>> nn.training.runs(end.train)[losses.index(min(losses))][0]["learning_rate"]
     0.1
     """
+    if getattr(step, "sharding", None) is not None:
+        raise ValueError(
+            "sweep: the step has a sharding, and all runs of a sweep are on one device: make it "
+            "without, nn.training.step(loss, optimizer)."
+        )
     seeds = [check_int(seed, "sweep: a seed", least=0) for seed in seeds]
     values = {"seed": seeds}
     for name, each in (hyperparameters or {}).items():

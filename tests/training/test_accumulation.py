@@ -188,3 +188,30 @@ def test_what_cannot_be_split_is_refused(options, message):
     net = nn.dense(1)
     with pytest.raises(ValueError, match=message):
         one_step(nn.training.supervised(net, nn.mse), net, (X, Y), **options)
+
+
+def test_parts_averages_and_scales_are_those_of_one_device_on_eight():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    net, sharding = nn.mlp(64, 1), nn.training.fully_sharded(mesh, smallest=1)
+    loss = nn.training.supervised(net, nn.mse)
+    optimizer = nn.training.loss_scaled(nn.training.averaged(SGD, 0.5))
+    ends = []
+    for laid in (None, sharding):
+        train = nn.training.init_train(net, optimizer, jax.random.key(0), X, laid)
+        update = nn.training.step(
+            loss, optimizer, laid, accumulate=2, watch=["gradient_norm", "param_norm"]
+        )
+        ends.append(
+            nn.training.fit(
+                update, train, (X, Y), steps=5, batch_size=16, sharding=laid,
+                evaluate_as=nn.training.average,
+            )
+        )  # fmt: skip
+    one, eight = ends
+    close(eight.best.params, one.best.params, 1e-5)
+    for name in ("loss", "gradient_norm", "param_norm"):
+        assert np.isclose(eight.history[-1][name], one.history[-1][name], rtol=1e-5)
+    average = eight.train.opt_state.inner.average[0]["w"]
+    assert average.sharding == eight.train.params[0]["w"].sharding
+    assert eight.best.params[0]["w"].sharding == average.sharding
+    assert not average.sharding.is_fully_replicated

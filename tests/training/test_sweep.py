@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType
 
 import jaxnn as nn
 from tests.small import noise
@@ -176,3 +177,10 @@ def test_what_cannot_be_swept_is_refused(seeds, optimizer, values, message):
     update = nn.training.step(LOSS, optimizer)
     with pytest.raises(ValueError, match=message):
         nn.training.sweep(update, NET, optimizer, seeds, X, values)
+
+
+def test_a_step_with_a_sharding_is_refused():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    update = nn.training.step(LOSS, injected(0.1), nn.training.data_parallel(mesh))
+    with pytest.raises(ValueError, match="sweep: the step has a sharding"):
+        nn.training.sweep(update, NET, injected(0.1), [0], X)
