@@ -27,7 +27,15 @@ def close(one, other, rtol):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol), one, other)
 
 
-@pytest.mark.parametrize("optimizer", [SGD, optax.adam(0.1), optax.lbfgs()])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD,
+        pytest.param(optax.adam(0.1), marks=pytest.mark.long),
+        pytest.param(optax.lbfgs(), marks=pytest.mark.long),
+    ],
+    ids=["sgd", "adam", "lbfgs"],
+)
 def test_parts_take_the_step_of_the_whole_batch(optimizer):
     net = nn.mlp(5, 1)
     error = {"error": lambda prediction, target: jnp.abs(prediction - target).mean(axis=-1)}

@@ -33,7 +33,7 @@ def close(one, other, rtol=1e-5):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=rtol, atol=1e-6), one, other)
 
 
-@pytest.mark.parametrize(("decay", "start"), [(0.8, 0), (0.8, 3), (0.0, 0), (1.0, 0), (1.0, 4)])
+@pytest.mark.parametrize(("decay", "start"), [(0.8, 3), (0.0, 0), (1.0, 4)])
 def test_the_average_is_that_of_the_formula(decay, start):
     train, seen = path(nn.training.averaged(SGD, decay, start), 12)
     average = None

@@ -36,12 +36,19 @@ def close(one, other, rtol=1e-5):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=rtol, atol=1e-6), one, other)
 
 
-@pytest.mark.parametrize("data", ["resident", "stream"])
-def test_six_runs_in_one_program_are_those_of_six_calls(data):
+@pytest.mark.parametrize(
+    ("data", "net"),
+    [
+        ("resident", NET),
+        ("stream", NET),
+        pytest.param("resident", NOISY, marks=pytest.mark.long),
+    ],
+    ids=["resident", "stream", "noisy"],
+)
+def test_six_runs_in_one_program_are_those_of_six_calls(data, net):
     given = {"resident": ((X, Y), 8), "stream": (BATCHES, None)}
     batches, batch_size = given[data]
     fit = partial(nn.training.fit, batches=batches, steps=20, batch_size=batch_size, every=5)
-    net = {"resident": NOISY, "stream": NET}[data]
     loss = nn.training.supervised(net, nn.mse)
     end = fit(*swept(net=net, loss=loss, watch=["gradient_norm"]))
     taken = nn.training.runs(end.train)
