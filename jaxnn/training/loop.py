@@ -49,6 +49,7 @@ def fit(
     shuffle: bool = True,
     every: int = 100,
     validate: Callable[[Any], dict[str, float]] | None = None,
+    evaluate_as: Callable[[Any], Any] | None = None,
     monitor: str = "loss",
     highest: bool = False,
     patience: int | None = None,
@@ -77,6 +78,8 @@ def fit(
       every: the number of steps between rows of the history, and between validations.
       validate: (train) -> metrics, a dict of one number each, such as a call of `evaluate` on
         held-out data.
+      evaluate_as: (train) -> the train that is validated and kept as the best in its place, such as
+        `jaxnn.training.average` for averaged params.
       monitor: the metric of `validate` that decides which params are best: the lowest, or with
         `highest` the highest. NaN is never the best.
       highest: whether the highest value of `monitor` is the best.
@@ -146,11 +149,12 @@ def fit(
             f"fit takes the whole of a Train, as nn.training.init_train makes it, got "
             f"{describe(train)[:200]}."
         )
+    shown = evaluate_as or (lambda train: train)
     with ExitStack() as stack:
         stack.enter_context(auto_axes(sharding))
         train = _copy(train, sharding)  # a step donates what it is given
         history: list[dict[str, float]] = []
-        best, best_value, best_save, waited, in_a_row = _light(train), None, None, 0, 0
+        best, best_value, best_save, waited, in_a_row = _light(shown(train)), None, None, 0, 0
         began = time.perf_counter()
         run = feed.run | {"key of the seed": saving.key_numbers(train.key)}
         finite = guard.finite(train)
@@ -177,14 +181,14 @@ def fit(
         def settle(window: pace.Window, now: Tree | None) -> dict:
             # Fetches a window's metrics, which waits for the device, and makes its row.
             nonlocal in_a_row
-            averages, losses = means(window.metrics, window.rows)
+            averages, losses, skipped = means(window.metrics, window.rows)
             end, speed = window.end, lap(window)
             row = {"step": end, "seconds": time.perf_counter() - began}
             last = f" (last saved: step {saved})" if saves else ""
             in_a_row = guard.check_losses(losses, end, in_a_row, tolerate, last)
             row |= averages
-            if tolerate:
-                row["skipped"] = int(np.sum(~np.isfinite(losses)))
+            if tolerate or "skipped" in row:
+                row["skipped"] = int(np.sum(skipped))
             if now is not None:
                 # A finite loss may have a gradient that is not.
                 path = guard.spoiled(finite, now)
@@ -195,7 +199,7 @@ def fit(
                         f"function, or skip such steps with optax.apply_if_finite{last}."
                     )
                 if validate is not None:
-                    measured = numbers(validate(now), "validate")
+                    measured = numbers(validate(shown(now)), "validate")
                     row |= {f"validation_{title}": value for title, value in measured.items()}
             row |= speed
             history.append(row)
@@ -229,7 +233,7 @@ def fit(
                 if validate is not None:
                     improved = is_better(row, monitor, highest, best_value)
                     if improved:
-                        best, best_value = _light(_copy(train)), row[f"validation_{monitor}"]
+                        best, best_value = _light(_copy(shown(train))), row[f"validation_{monitor}"]
                     waited = 0 if improved else waited + 1
                 signal = signal or obey(1, 0)  # one may have come meanwhile
             due = due or signal is not None or (patience is not None and waited >= patience)
@@ -270,7 +274,7 @@ def fit(
         raise leaving(
             signal, f"at step {at}, which is saved in {checkpoint}; the same call goes on"
         )
-    return FitResult(train, history, _light(train) if best_value is None else best)
+    return FitResult(train, history, _light(shown(train)) if best_value is None else best)
 
 
 def _copy(train: Tree, sharding: Sharding | None = None) -> Tree:
