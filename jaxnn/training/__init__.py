@@ -5,22 +5,40 @@ from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
 from jaxnn.training.planning import CompiledPlan, available, compile_for, report
+from jaxnn.training.sharding import (
+    TENSOR_RULES,
+    Sharding,
+    data_parallel,
+    expert_parallel,
+    fully_sharded,
+    sequence_parallel,
+    shardings,
+    tensor_parallel,
+)
 from jaxnn.training.step import TrainState, init_train, step, supervised
 
 __all__ = [
     "FitResult",
     "CompiledPlan",
+    "Sharding",
+    "TENSOR_RULES",
     "TrainState",
     "available",
     "compile_for",
+    "data_parallel",
     "evaluate",
+    "expert_parallel",
     "fit",
+    "fully_sharded",
+    "init_train",
     "measure",
     "predict",
     "report",
-    "init_train",
+    "sequence_parallel",
+    "shardings",
     "step",
     "supervised",
+    "tensor_parallel",
     "write_history",
 ]
 

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 
 from jaxnn.core import Tree, check_int, fold_in
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows, refuse_nan
+from jaxnn.training.placement import batch_shardings, place_batch, place_rows
 from jaxnn.training.programs import compiled_for
+from jaxnn.training.sharding import Sharding
 from jaxnn.training.step import TrainState
 
 INDICES = 1 << 22  # rows gathered in one dispatch at most, whose indices take 16 MiB
@@ -31,17 +33,24 @@ class Feed(NamedTuple):
     run: dict[str, Any]
 
 
-def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) -> Feed:
+def resident(
+    step: Callable,
+    data: Tree,
+    batch_size: int,
+    shuffle: bool = True,
+    sharding: Sharding | None = None,
+) -> Feed:
     """Data on the device: shuffled there, many steps in one dispatch.
 
     Batches run on over the end of an epoch: each epoch has its own order and every row comes once
     in it, so that no batch is ragged and no row is lost. The order depends on the key of the run
-    and the step alone.
+    and the step alone. With a sharding the rows of the data are spread over its devices; in many
+    processes each gives its own.
 
     Raises:
       TypeError: if leaves are not arrays of numbers.
-      ValueError: for no rows, leaves of unequal rows, a batch larger than the data, NaN, or numbers
-        that the device's dtypes cannot hold.
+      ValueError: for no rows, leaves of unequal rows, a batch larger than the data, NaN, numbers
+        that the device's dtypes cannot hold, or a batch that the mesh does not divide.
     """
     data = as_arrays(data, "data")
     rows = count_rows(data, "data")
@@ -51,7 +60,12 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
             f"batch_size {batch_size} is larger than the data of {rows} rows: use {rows} at most."
         )
     refuse_nan(data)
-    data = jax.device_put(data)
+    if sharding is not None:
+        spec = jax.tree.map(lambda leaf: _rows_of(leaf, batch_size), data)
+        batch_shardings(sharding, spec, "a batch of data")
+        data, (rows, *_) = place_rows(sharding, data)
+    else:
+        data = jax.device_put(data)
     held: dict[tuple[int, int], jax.Array] = {}  # the last two blocks of orders
     steps = compiled_for(step, _many_steps)
 
@@ -83,6 +97,10 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
 
     run = {"data": "arrays", "rows": rows, "batch_size": batch_size, "shuffle": shuffle}
     return Feed(advance, lambda: None, lambda position: None, run)
+
+
+def _rows_of(leaf: Any, rows: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype)
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
@@ -125,7 +143,7 @@ def _many_steps(step: Callable) -> Callable:
     return steps
 
 
-def stream(step: Callable, batches: Iterable) -> Feed:
+def stream(step: Callable, batches: Iterable, sharding: Sharding | None = None) -> Feed:
     """Any iterable of batches: the next one is on its way to the device while this one computes.
 
     An iterable that can be iterated again starts anew at its end; an iterator ends the run. Every
@@ -157,8 +175,8 @@ def stream(step: Callable, batches: Iterable) -> Feed:
             batch = next(iterator, None)
         if batch is None:
             return None
-        batch = as_arrays(batch, "a batch")
-        return common_rows(batch, "a batch") or 1, jax.device_put(batch)
+        batch = place_batch(sharding, as_arrays(batch, "a batch"))
+        return common_rows(batch, "a batch") or 1, batch
 
     ahead: Any = ()  # nothing drawn yet
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import install
@@ -19,6 +18,8 @@ from jaxnn.training import checkpoint as saving
 from jaxnn.training import guard
 from jaxnn.training.feed import resident, stream
 from jaxnn.training.history import is_better, means, numbers
+from jaxnn.training.placement import agreed, auto_axes, place_train
+from jaxnn.training.sharding import Sharding
 from jaxnn.training.step import TrainState, explained
 
 
@@ -54,6 +55,7 @@ def fit(
     save_every: int | None = None,
     progress: bool | None = None,
     log: Callable[[dict], None] | None = None,
+    sharding: Sharding | None = None,
 ) -> FitResult:
     """Trains until `train.step` is `steps`.
 
@@ -84,6 +86,8 @@ def fit(
         the default.
       progress: whether a bar is drawn; by default, if the output is a terminal.
       log: a function that is called with each row of the history.
+      sharding: how train and data lie on the devices of a mesh, by default that of the step. In
+        many processes each gives its own rows.
 
     Returns:
       A `FitResult`.
@@ -113,23 +117,24 @@ def fit(
         if validate is None:
             raise ValueError("patience counts validations: give validate as well.")
     save_every = every if save_every is None else check_int(save_every, "save_every")
+    sharding = agreed(sharding, step)
     if batch_size is None:
-        feed = stream(step, batches)
+        feed = stream(step, batches, sharding)
     else:
-        feed = resident(step, batches, batch_size, shuffle)
+        feed = resident(step, batches, batch_size, shuffle, sharding)
     if not hasattr(train, "step") or not hasattr(train, "key"):
         raise TypeError(
             f"fit takes the whole of a Train, as nn.training.init_train makes it, got "
             f"{describe(train)[:200]}."
         )
-    train = _copy(train)  # a step donates what it is given
-    history: list[dict[str, float]] = []
-    best, best_value, waited, in_a_row = _light(train), None, 0, 0
-    began = time.perf_counter()
-    run = feed.run | {"key of the seed": saving.key_numbers(train.key)}
-    finite = guard.finite(train)
-
     with ExitStack() as stack:
+        stack.enter_context(auto_axes(sharding))
+        train = _copy(train, sharding)  # a step donates what it is given
+        history: list[dict[str, float]] = []
+        best, best_value, waited, in_a_row = _light(train), None, 0, 0
+        began = time.perf_counter()
+        run = feed.run | {"key of the seed": saving.key_numbers(train.key)}
+        finite = guard.finite(train)
         saves = None if checkpoint is None else stack.enter_context(saving.manager(checkpoint))
         restored = saves and saving.restore(
             saves, {"train": train, "best": best}, run, lambda trees: guard.spoiled(finite, trees)
@@ -221,9 +226,9 @@ def fit(
     return FitResult(train, history, _light(train) if best_value is None else best)
 
 
-def _copy(train: Tree) -> Tree:
+def _copy(train: Tree, sharding: Sharding | None = None) -> Tree:
     try:
-        return jax.tree.map(jnp.copy, train)
+        return place_train(sharding, train)
     except (RuntimeError, ValueError) as error:
         raise explained(error) from error
 

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from jaxnn.checks import check_key
-from jaxnn.core import Cell, Tree, describe, fold_in, lift
+from jaxnn.core import Cell, Tree, describe, fold_in, lift, spec
 from jaxnn.losses import mean_over_rows
 from jaxnn.training.arrays import refuse_explicit_axes
+from jaxnn.training.placement import auto_axes, batch_shardings, place_batch
+from jaxnn.training.sharding import Sharding, shardings
 
 
 class TrainState(NamedTuple):
@@ -29,7 +32,9 @@ class TrainState(NamedTuple):
     key: jax.Array  # the root of every random number of the run
 
 
-def init_train(net: Any, optimizer: Any, key: Any, x: Tree) -> TrainState:
+def init_train(
+    net: Any, optimizer: Any, key: Any, x: Tree, sharding: Sharding | None = None
+) -> TrainState:
     """The state before the first step, for a network and an example input.
 
     Args:
@@ -37,12 +42,15 @@ def init_train(net: Any, optimizer: Any, key: Any, x: Tree) -> TrainState:
       optimizer: any optimizer of optax.
       key: `jax.random.key(seed)`; it decides initialization, order and noise.
       x: an example batch of inputs, arrays or `ShapeDtypeStruct`s.
+      sharding: how params and moments lie on the devices of a mesh, such as
+        `fully_sharded(mesh)`. Each device makes its own part, so that nothing is ever whole on one.
 
     Returns:
       A `TrainState`.
 
     Raises:
       TypeError: if the net or the optimizer is not one, or key is not a random key.
+      ValueError: if a rule of the sharding matches no param, or the mesh does not divide an axis.
 
     >>> import jax, jaxnn as nn, optax
     >>> train = nn.training.init_train(
@@ -56,15 +64,24 @@ def init_train(net: Any, optimizer: Any, key: Any, x: Tree) -> TrainState:
     _check_optimizer(optimizer, "start")
     check_key(key)
     refuse_explicit_axes(x, "x")
-    params, state = net.init(fold_in(key, 0), x)
-    # Some optimizers keep the params themselves, and no buffer can be donated twice.
-    opt_state = jax.tree.map(jnp.copy, optimizer.init(params))
-    return TrainState(
-        params, state, opt_state, jnp.zeros((), jnp.int32), jax.random.fold_in(key, 1)
-    )
+
+    def begin(key, x):
+        params, state = net.init(fold_in(key, 0), x)
+        # Some optimizers keep the params themselves, and no buffer can be donated twice.
+        opt_state = jax.tree.map(jnp.copy, optimizer.init(params))
+        return TrainState(
+            params, state, opt_state, jnp.zeros((), jnp.int32), jax.random.fold_in(key, 1)
+        )
+
+    if sharding is None:
+        return begin(key, x)
+    x = spec(x)
+    laid = shardings(sharding, jax.eval_shape(begin, key, x))
+    with auto_axes(sharding):
+        return jax.jit(lambda key: begin(key, x), out_shardings=laid)(key)
 
 
-def step(loss: Callable, optimizer: Any) -> Callable:
+def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Callable:
     """One step of gradient descent, jitted.
 
     The given `train` is donated: its buffers are reused, and it may not be read again. Optimizers
@@ -73,6 +90,9 @@ def step(loss: Callable, optimizer: Any) -> Callable:
     Args:
       loss: (params, state, batch, *, key, train) -> (scalar, (state, metrics)).
       optimizer: any optimizer of optax.
+      sharding: how train and batches lie on the devices of a mesh, such as `fully_sharded(mesh)`;
+        the train is then what `init_train` made with the same. A batch on the host is split over
+        the devices; in many processes each gives its own rows.
 
     Returns:
       A function (train, batch) -> (train, metrics); metrics are those of the loss, and "loss".
@@ -80,7 +100,8 @@ def step(loss: Callable, optimizer: Any) -> Callable:
     Raises:
       TypeError: if the loss or the optimizer is not one; at the first call, if the loss returns
         something else.
-      ValueError: at the first call, if the loss or a metric is not one number.
+      ValueError: at the first call, if the loss or a metric is not one number, or the mesh does not
+        divide the batch.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, optimizer = nn.dense(1), optax.sgd(0.1)
@@ -106,6 +127,10 @@ def step(loss: Callable, optimizer: Any) -> Callable:
         (value, (state, metrics)), gradient = jax.value_and_grad(objective, has_aux=True)(
             train.params
         )
+        if sharding is not None:
+            # Where each device needs its part alone, sums of gradients are scattered, not copied.
+            laid = shardings(sharding, gradient)
+            gradient = jax.lax.with_sharding_constraint(gradient, laid)
 
         def value_of(params, grad_fn=None, obj_fn=None):
             # An optimizer of a part of the params gives that part alone. Line searches insist that
@@ -129,17 +154,46 @@ def step(loss: Callable, optimizer: Any) -> Callable:
         return TrainState(params, state, opt_state, train.step + 1, train.key), metrics
 
     compiled = jax.jit(update, donate_argnums=0)
+    program = (lambda train, batch: compiled) if sharding is None else _laid_out(update, sharding)
 
     @wraps(update)
     def one_step(train: TrainState, batch: Tree) -> tuple[TrainState, dict]:
         try:
-            return compiled(train, batch)
+            if sharding is None:
+                return compiled(train, batch)
+            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((train, batch))):
+                return program(train, batch)(train, batch)
+            batch = place_batch(sharding, batch)
+            with auto_axes(sharding):
+                return program(train, batch)(train, batch)
         except (RuntimeError, ValueError) as error:
             raise explained(error) from error
 
-    one_step.lower = compiled.lower  # pyright: ignore
+    def lower(train: TrainState, batch: Tree) -> Any:
+        return program(train, batch).lower(train, batch)
+
+    one_step.lower = lower  # pyright: ignore
     one_step.net = getattr(loss, "net", "")  # pyright: ignore
+    one_step.sharding = sharding  # pyright: ignore
     return one_step
+
+
+def _laid_out(update: Callable, sharding: Sharding) -> Callable:
+    """(train, batch) -> the jitted update for their shapes, which says where all of it lies."""
+    programs: dict[Any, Any] = {}
+    whole = NamedSharding(sharding.mesh, PartitionSpec())
+
+    def program(train, batch):
+        leaves, structure = jax.tree.flatten((train, batch))
+        shapes = structure, tuple(map(jnp.shape, leaves))
+        if shapes not in programs:
+            laid, split = shardings(sharding, train), batch_shardings(sharding, batch)
+            programs[shapes] = jax.jit(
+                update, in_shardings=(laid, split), out_shardings=(laid, whole), donate_argnums=0
+            )
+        return programs[shapes]
+
+    return program
 
 
 def _unless_spoiled(value: jax.Array, state: Tree, before: Tree) -> Tree:
@@ -272,6 +326,14 @@ def pair(batch: Any) -> tuple[Tree, Tree]:
 
 def explained(error: Exception) -> Exception:
     """The error, or a clear one if it says that a buffer was deleted."""
+    if "does not match the sharding on the respective arg" in str(error) or (
+        "incompatible devices for jitted computation" in str(error)
+    ):
+        return ValueError(
+            "the train does not lie where the step's sharding says: make it with "
+            "init_train(..., sharding=...), or place it with jax.device_put(train, "
+            f"nn.training.shardings(sharding, train)). JAX says: {str(error)[:300]}"
+        )
     if "has been deleted" not in str(error):
         return error
     return RuntimeError(
