@@ -4,7 +4,10 @@ from jaxnn.arguments import check_public
 from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
-from jaxnn.training.planning import CompiledPlan, available, compile_for, report
+from jaxnn.training.planning.compiled import CompiledPlan, compile_for
+from jaxnn.training.planning.compilers import available
+from jaxnn.training.planning.plans import Plan, plan
+from jaxnn.training.planning.report import report
 from jaxnn.training.sharding import (
     TENSOR_RULES,
     Sharding,
@@ -20,6 +23,7 @@ from jaxnn.training.step import TrainState, init_train, step, supervised
 __all__ = [
     "FitResult",
     "CompiledPlan",
+    "Plan",
     "Sharding",
     "TENSOR_RULES",
     "TrainState",
@@ -32,6 +36,7 @@ __all__ = [
     "fully_sharded",
     "init_train",
     "measure",
+    "plan",
     "predict",
     "report",
     "sequence_parallel",
