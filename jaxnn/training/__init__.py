@@ -8,6 +8,7 @@ from jaxnn.training.planning.compiled import CompiledPlan, compile_for
 from jaxnn.training.planning.compilers import available
 from jaxnn.training.planning.plans import Plan, plan
 from jaxnn.training.planning.report import report
+from jaxnn.training.planning.search import search_plans
 from jaxnn.training.sharding import (
     TENSOR_RULES,
     Sharding,
@@ -39,6 +40,7 @@ __all__ = [
     "plan",
     "predict",
     "report",
+    "search_plans",
     "sequence_parallel",
     "shardings",
     "step",

@@ -35,7 +35,9 @@ def report(plan: Any) -> str:
 
 
 def _compiled(plan: CompiledPlan) -> str:
-    room = f" of {as_size(plan.capacity)} ({plan.peak / plan.capacity:.1%})" if plan.capacity else ""
+    room = (
+        f" of {as_size(plan.capacity)} ({plan.peak / plan.capacity:.1%})" if plan.capacity else ""
+    )
     counts = ", ".join(f"{count} {kind}" for kind, count in plan.collectives.items()) or "none"
     return f"""{plan.target} (devices: {plan.devices}): compiled, not run
   arguments    {as_size(plan.arguments)}

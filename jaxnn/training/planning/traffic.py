@@ -174,7 +174,9 @@ def _runs(parts: dict[str, str]) -> tuple[dict[str, tuple[int, bool]], set[str]]
                 visit(found[2], times * (trips or 1), True, lost or trips is None)
                 continue
             called = re.findall(r"(?:calls|to_apply|computation)=%?([\w.\-]+)", line)
-            for group in re.findall(r"(?:branch_computations|called_computations)=\{([^}]*)\}", line):
+            for group in re.findall(
+                r"(?:branch_computations|called_computations)=\{([^}]*)\}", line
+            ):
                 called += re.findall(r"%?([\w.\-]+)", group)
             for each in dict.fromkeys(called):
                 visit(each, times, inside, lost)

@@ -26,7 +26,14 @@ FUSED = frozenset(
 )
 # Kernels of a vendor: their work is not in the jaxpr.
 OPAQUE = ("ffi_call", "callback", "custom_call", "dot_product_attention")
-SLICES = ("gather", "dynamic_slice", "dynamic_update_slice", "scatter", "scatter-add", "scatter_add")
+SLICES = (
+    "gather",
+    "dynamic_slice",
+    "dynamic_update_slice",
+    "scatter",
+    "scatter-add",
+    "scatter_add",
+)
 
 
 class Work(NamedTuple):
