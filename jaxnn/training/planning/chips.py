@@ -68,7 +68,8 @@ def _tpu(largest, memory, bfloat16, int8, bandwidth, both_ways, network, page, d
     peaks = {dtype: each(peak) * 1e12 for dtype, peak in peaks.items()}
     return Chip(
         "tpu", largest, int(memory * 2**30), peaks, each(bandwidth) * 1e9,
-        each(both_ways) / 2 * 1e9, each(network) / 8 * 1e9 if network else None, TPU + page, devices,
+        each(both_ways) / 2 * 1e9, each(network) / 8 * 1e9 if network else None, TPU + page,
+        devices,
     )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ CHIPS: dict[str, Chip] = {
     "v5e": _tpu((16, 16), 15.75, 197, 393, 819, 400, 25, "v5e"),
     "v6e": _tpu((16, 16), 31.25, 918, 1836, 1638, 800, 100, "v6e"),
     "v5p": _tpu((16, 20, 28), 95.74, 459, 918, 2765, 1200, 50, "v5p"),
-    "tpu7x": _tpu((16, 24, 24), 2 * 94.75 / 2, 2307, 4614, 7380, 1200, 100, "tpu7x", 2),
+    "tpu7x": _tpu((16, 24, 24), 94.75, 2307, 4614, 7380, 1200, 100, "tpu7x", 2),
     "t4": _gpu(
         75, 40, (64, 1024, 64), 4, 320, 1.59, 15_843_721_216, (65, 8.1, 8.1, 0.25, 130), 32, None,
         "tesla-t4",

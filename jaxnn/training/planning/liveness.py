@@ -14,9 +14,8 @@ from jaxnn.inspection import needed_equations
 from jaxnn.training.planning.work import FUSED, size
 
 # Too slow to be computed once more for every use.
-SLOW = frozenset(
-    "cbrt cos div erf exp exp2 expm1 log log1p logistic pow rsqrt sin sqrt tan tanh".split()
-)
+_SLOW = "cbrt cos div erf exp exp2 expm1 log log1p logistic pow rsqrt sin sqrt tan tanh"
+SLOW = frozenset(_SLOW.split())
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call",
          "custom_vjp_call", "custom_vjp_call_jaxpr", "custom_lin")  # fmt: skip
 

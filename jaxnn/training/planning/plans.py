@@ -44,8 +44,8 @@ class Plan(NamedTuple):
     """What a step takes. Without a compiler `compiled` is None and the figures are estimates.
 
     params: their number. macs: the multiply-adds of a step on all devices by dtype. traffic: what
-    each device sends. fits: whether the peak is within the capacity. tokens: what one step learns
-    from, in units of `unit`. rate: of these per second at `share` of the roofline. cache: bytes of
+    each device sends. fits: whether the peak is within the capacity. items: what one step learns
+    from, each a `unit`. rate: of these per second at `share` of the roofline. cache: bytes of
     keys and values for serving. refusal: the words of a compiler that refused. unknown: what the
     plan could not find out.
     """
@@ -154,8 +154,8 @@ def plan(
     rate = items * share / line.seconds if line.seconds else None
     fits = None if memory.capacity is None else memory.peak <= memory.capacity and not refusal
     return Plan(
-        topology, place.count, repr(over), count_params(params), memory, fits, work.macs, sent, line,
-        items, unit, share, rate, cache_bytes(cell, batch), compiled, refusal,
+        topology, place.count, repr(over), count_params(params), memory, fits, work.macs, sent,
+        line, items, unit, share, rate, cache_bytes(cell, batch), compiled, refusal,
         (*unknown, *work.unknown, *missed),
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def cache_bytes(cell: Any, batch: Any) -> int | None:
     if cell is None:
         return None
     x = batch[0] if isinstance(batch, tuple | list) else batch
-    first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[:1] + (1,), leaf.dtype), x)
+    first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leaf.shape[:1], 1), leaf.dtype), x)
     params, _ = jax.eval_shape(cell.init, jax.random.key(0), first)
     return nbytes(jax.eval_shape(cell.carry, params, first))
 

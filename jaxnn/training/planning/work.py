@@ -15,15 +15,15 @@ from jax.extend import core as jex
 from jaxnn.inspection import equation_macs, needed_equations
 
 # Compilers compute these while they read the operands of another operation or write its output.
-FUSED = frozenset(
-    "abs add add_any and broadcast_in_dim cbrt ceil clamp convert_element_type copy cos copy_p "
-    "div eq erf exp exp2 expand_dims expm1 floor ge gt imag integer_pow iota is_finite le log "
-    "log1p logistic lt max min mul name ne neg nextafter not optimization_barrier or pow "
-    "random_bits random_fold_in random_seed random_split random_unwrap random_wrap "
-    "real reduce_precision rem reshape rev round rsqrt select_n shift_left "
-    "shift_right_arithmetic shift_right_logical sign sin slice sqrt square squeeze "
-    "stop_gradient sub tan tanh transpose xor pad concatenate".split()
-)
+_FUSED = """
+abs add add_any and broadcast_in_dim cbrt ceil clamp concatenate convert_element_type copy copy_p
+cos div eq erf exp exp2 expand_dims expm1 floor ge gt imag integer_pow iota is_finite le log log1p
+logistic lt max min mul name ne neg nextafter not optimization_barrier or pad pow random_bits
+random_fold_in random_seed random_split random_unwrap random_wrap real reduce_precision rem reshape
+rev round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin slice sqrt
+square squeeze stop_gradient sub tan tanh transpose xor
+"""
+FUSED = frozenset(_FUSED.split())
 # Kernels of a vendor: their work is not in the jaxpr.
 OPAQUE = ("ffi_call", "callback", "custom_call", "dot_product_attention")
 SLICES = (
