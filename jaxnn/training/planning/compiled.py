@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from jaxnn.core import describe
 from jaxnn.training.placement import batch_shardings
 from jaxnn.training.planning.chips import Topology, parse
 from jaxnn.training.planning.compilers import compiling_mesh
@@ -105,8 +106,7 @@ def compile_step(
     topology: Topology, sharding: Sharding, step: Callable, train: Any, batch: Any
 ) -> CompiledPlan:
     """`compile_for`, for a sharding over the devices of a topology."""
-    # Arrays are committed to the devices that are here, specs are not.
-    train, batch = jax.eval_shape(lambda *both: both, train, batch)
+    train, batch = specs(train, batch)
     begin = time.perf_counter()
     with jax.set_mesh(sharding.mesh):  # in place of a mesh of the devices that are here
         lowered = _lowered(step, sharding, train, batch)
@@ -142,11 +142,25 @@ def compile_step(
     )  # fmt: skip
 
 
+def specs(train: Any, batch: Any) -> tuple[Any, Any]:
+    """The shapes of both, which unlike arrays are committed to no devices.
+
+    Raises:
+      ValueError: if a leaf of the batch has no rows.
+    """
+    train, batch = jax.eval_shape(lambda *both: both, train, batch)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+        if not leaf.size:
+            place = f"batch{jax.tree_util.keystr(path)} is {describe(leaf)}"
+            raise ValueError(f"{place}, without rows: give it a row for each that is learned from.")
+    return train, batch
+
+
 def _lowered(step: Any, sharding: Sharding, train: Any, batch: Any) -> Any:
     again = getattr(step, "again", None)
     if again is not None:  # a step of `nn.training.step`, made for these devices
         return again(sharding).lower(train, batch)
-    laid, split = shardings(sharding, train), batch_shardings(sharding, batch)
+    laid, split = shardings(sharding, train), batch_shardings(sharding, batch, "batch")
     ways = {"in_shardings": (laid, split), "out_shardings": (laid, None)}
     return jax.jit(step, donate_argnums=0, **ways).lower(train, batch)
 

@@ -35,7 +35,7 @@ def one_device(
     evenly; temporaries of the shape of a param are divided as the param is.
     """
     rows = parts_of(sharding.mesh, sharding.batch[0]) if sharding.batch else 1
-    split = batch_shardings(sharding, batch)
+    split = batch_shardings(sharding, batch, "batch")
     local = jax.tree.map(_first_axis, batch, split)
     jaxpr = traced(step, platform, train, local)
     others = sharding.mesh.size / rows

@@ -13,7 +13,7 @@ from jaxnn.core import Cell
 from jaxnn.training.placement import batch_shardings
 from jaxnn.training.planning import estimate
 from jaxnn.training.planning.chips import Topology, parse
-from jaxnn.training.planning.compiled import CompiledPlan, axes_of, compile_step
+from jaxnn.training.planning.compiled import CompiledPlan, axes_of, compile_step, specs
 from jaxnn.training.planning.compilers import absent_mesh, compiling_mesh, missing
 from jaxnn.training.planning.programs import traced
 from jaxnn.training.planning.roofline import Roofline, roofline
@@ -125,7 +125,7 @@ def plan(
     share = float(check_number(share, "plan: share", above=0, most=1))
     if cell is not None and not isinstance(cell, Cell):
         raise TypeError(f"plan: cell must be a cell, such as a net with a capacity, got {cell!r}.")
-    train, batch = jax.eval_shape(lambda *both: both, train, batch)
+    train, batch = specs(train, batch)
     axes = axes_of(place, mesh)
     recipe = sharding or data_parallel
     command = missing(place)
@@ -184,7 +184,7 @@ def _memory(
     temporaries: int,
     compiled: CompiledPlan | None,
 ) -> Memory:
-    laid, split = shardings(over, train), batch_shardings(over, batch)
+    laid, split = shardings(over, train), batch_shardings(over, batch, "batch")
     whole = estimate.held(laid, train)
     params = estimate.held(_params(laid), _params(train))
     moments = 0

@@ -41,9 +41,11 @@ NETS = {
     "llama": (lambda: nn.llama(256, 64, 4, 4, mlp_width=128), (4, 64), (4, 64)),
     "lstm": (lambda: nn.serial(nn.unroll(nn.lstm(64)), nn.dense(10)), (16, 20, 32), (16, 20)),
 }
+SHORT = ("mlp", "gpt2 remat")
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in NETS if name not in SHORT]
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*SHORT, *LONG])
 def test_a_step_takes_what_xla_says_within_15_percent(name):
     make, rows, labels = NETS[name]
     net, optimizer = make(), optax.adam(1e-3)

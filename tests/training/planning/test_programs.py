@@ -39,8 +39,9 @@ def test_it_computes_what_the_step_computes():
     jaxpr = traced(gradient, "cpu", params)
     closed = jax.make_jaxpr(gradient)(params)
     assert len(jaxpr.constvars) == len(closed.consts)
-    values = jax.core.eval_jaxpr(jaxpr, closed.consts, *jax.tree.leaves(params))
-    for one, other in zip(values, jax.tree.leaves(gradient(params)), strict=True):
+    again = jax.jit(lambda leaves: jax.core.eval_jaxpr(jaxpr, closed.consts, *leaves))
+    values = again(jax.tree.leaves(params))
+    for one, other in zip(values, jax.tree.leaves(jax.jit(gradient)(params)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
@@ -53,6 +54,6 @@ def test_what_only_another_platform_keeps_for_its_gradient_is_left_out():
         scan = next(eqn for eqn in jaxpr.eqns if eqn.primitive.name == "scan")
         return {var.aval.shape[1:] for var in scan.outvars[scan.params["num_carry"] :]}
 
-    weights = (2, 2, 8, 8)  # of attention, which the CPU computes once more
+    weights = (1, 2, 2, 8, 8)  # of attention, which the CPU computes once more
     assert weights not in stacked("cpu")
     assert weights in stacked("tpu")

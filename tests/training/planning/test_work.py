@@ -103,7 +103,9 @@ def test_of_branches_the_most_expensive_counts():
 
 def test_a_while_loop_counts_once_and_is_said_to_be_unknown():
     square = spec((4, 4), FLOATS)
-    work = count_work(lambda x: jax.lax.while_loop(lambda y: y[0, 0] < 9, lambda y: y @ x, x), square)
+    work = count_work(
+        lambda x: jax.lax.while_loop(lambda y: y[0, 0] < 9, lambda y: y @ x, x), square
+    )
     assert work.macs == {"float32": 64}
     assert work.unknown == ("the length of a while loop, which counts once",)
 
@@ -118,7 +120,9 @@ def test_a_callback_is_said_to_be_unknown():
 def test_the_inside_of_a_shard_map_counts_for_every_device():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     rows = PartitionSpec("data")
-    inside = jax.shard_map(lambda x, w: x @ w, mesh=mesh, in_specs=(rows, PartitionSpec()), out_specs=rows)
+    inside = jax.shard_map(
+        lambda x, w: x @ w, mesh=mesh, in_specs=(rows, PartitionSpec()), out_specs=rows
+    )
     assert count_work(inside, spec((16, 4), FLOATS), spec((4, 5), FLOATS)).macs == {"float32": 320}
 
 
