@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--topology", required=True, help="v5e:16x16, 2*v5p:4x4x4, h100:64, cpu")
     parser.add_argument(
         "--sharding",
-        help=f"{', '.join(RECIPES)}, or a product such as fully_sharded*tensor_parallel",
+        help=f"{', '.join(RECIPES)}, or a product of them",
     )
     parser.add_argument("--mesh", help="axes, such as data=32,model=8; all along data by default")
     parser.add_argument(

@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_a_failure(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((GPT, "--topology", "v5x", "--batch", "8x8"), "did you mean 'v5e'"),
+        ((GPT, "--topology", "v5x", "--batch", "8x8"), "did you mean 'v5p'"),
         ((GPT, "--topology", "v5e", "--batch", "8by8"), "shape such as 256x2048"),
         ((GPT, "--topology", "v5e:2x2", "--batch", "6x8"), "rows"),
         ((GPT, "--topology", "v5e", "--batch", "8x8", "--sharding", "fsdp"), "use data_parallel"),

@@ -6,7 +6,7 @@ from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
 from jaxnn.training.planning.compiled import CompiledPlan, compile_for
 from jaxnn.training.planning.compilers import available
-from jaxnn.training.planning.plans import Plan, plan
+from jaxnn.training.planning.plans import StepPlan, plan
 from jaxnn.training.planning.report import report
 from jaxnn.training.planning.search import search_plans
 from jaxnn.training.sharding import (
@@ -24,8 +24,8 @@ from jaxnn.training.step import TrainState, init_train, step, supervised
 __all__ = [
     "FitResult",
     "CompiledPlan",
-    "Plan",
     "Sharding",
+    "StepPlan",
     "TENSOR_RULES",
     "TrainState",
     "available",

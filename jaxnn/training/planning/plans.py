@@ -40,7 +40,7 @@ class Memory(NamedTuple):
     capacity: int | None
 
 
-class Plan(NamedTuple):
+class StepPlan(NamedTuple):
     """What a step takes. Without a compiler `compiled` is None and the figures are estimates.
 
     params: their number. macs: the multiply-adds of a step on all devices by dtype. traffic: what
@@ -80,7 +80,7 @@ def plan(
     share: float = 0.4,
     compiler: bool | None = None,
     cell: Any = None,
-) -> Plan:
+) -> StepPlan:
     """Plans a train step for devices that are not there: memory, work, traffic and time.
 
     The time of the roofline is max(2 macs / peak, bytes moved / bandwidth, bytes sent / links).
@@ -101,7 +101,7 @@ def plan(
       cell: a cell whose carry is the cache for serving the inputs of this batch.
 
     Returns:
-      A `Plan`; `nn.training.report(plan)` is its text.
+      A `StepPlan`; `nn.training.report(plan)` is its text.
 
     Raises:
       ValueError: if the topology is unknown or the mesh does not divide the batch or a param.
@@ -153,7 +153,7 @@ def plan(
     items, unit = _items(batch)
     rate = items * share / line.seconds if line.seconds else None
     fits = None if memory.capacity is None else memory.peak <= memory.capacity and not refusal
-    return Plan(
+    return StepPlan(
         topology, place.count, repr(over), count_params(params), memory, fits, work.macs, sent,
         line, items, unit, share, rate, cache_bytes(cell, batch), compiled, refusal,
         (*unknown, *work.unknown, *missed),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxnn.training.planning.compiled import CompiledPlan, as_size
-from jaxnn.training.planning.plans import Plan
+from jaxnn.training.planning.plans import StepPlan
 
 
 def report(plan: Any) -> str:
@@ -29,7 +29,7 @@ def report(plan: Any) -> str:
     """
     if isinstance(plan, CompiledPlan):
         return _compiled(plan)
-    if isinstance(plan, Plan):
+    if isinstance(plan, StepPlan):
         return _whole(plan)
     raise TypeError(f"report takes what plan or compile_for returned, got {type(plan).__name__}.")
 
@@ -48,7 +48,7 @@ def _compiled(plan: CompiledPlan) -> str:
   compiled in  {plan.seconds:.1f} s"""
 
 
-def _whole(plan: Plan) -> str:
+def _whole(plan: StepPlan) -> str:
     memory, line = plan.memory, plan.roofline
     how = "compiled, not run" if plan.compiled else "estimated, not compiled"
     if plan.refusal:
@@ -89,7 +89,7 @@ def _whole(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _room(plan: Plan) -> str:
+def _room(plan: StepPlan) -> str:
     memory = plan.memory
     if memory.capacity is None:
         return ""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from jaxnn.checks import check_int
 from jaxnn.training.planning.compiled import as_size
-from jaxnn.training.planning.plans import Plan, plan
+from jaxnn.training.planning.plans import StepPlan, plan
 
 
 class Choice(NamedTuple):
@@ -14,7 +14,7 @@ class Choice(NamedTuple):
     sharding: str
     remat: bool
     rows: int
-    plan: Plan
+    plan: StepPlan
 
 
 def search_plans(
@@ -68,25 +68,45 @@ def search_plans(
     found, refused = [], []
     for name, recipe in shardings.items():
         for remat in (False, True):
-            if make(remat, rows) is None:
-                continue
-            choice = None
-            for count in _halves(rows):
-                try:
-                    made = plan(*make(remat, count), sharding=recipe, compiler=False, **given)
-                except ValueError as error:  # rows or params that the mesh does not divide
-                    refused.append(error)
-                    break
-                choice = Choice(name, remat, count, made)
-                if made.fits is not False:
-                    break
-            found += [choice] if choice else []
+            try:
+                found += _largest(make, name, recipe, remat, rows, given)
+            except ValueError as error:  # rows or params that the mesh does not divide
+                refused.append(error)
     if not found:
         raise refused[-1] if refused else ValueError("search_plans: there is nothing to try.")
     found.sort(key=_rank)
     if compiler is not False:
         found = _confirmed(found, make, shardings, given, compiler)
     return found
+
+
+def _largest(make, name, recipe, remat, rows, given) -> list[Choice]:
+    """The choice with most rows that fits, or that with fewest; none where there is no such net."""
+
+    def tried(count):
+        made = make(remat, count)
+        if made is None:
+            return None
+        return Choice(name, remat, count, plan(*made, sharding=recipe, compiler=False, **given))
+
+    choice = tried(rows)
+    if choice is None or choice.plan.fits is not False:
+        return [choice] if choice else []
+    # Fewer rows never need more, so that few of the halves must be tried.
+    halves = _halves(rows)[1:]
+    best, low, high = choice, 0, len(halves)
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            choice = tried(halves[middle])
+        except ValueError:  # fewer rows than devices
+            high = middle
+            continue
+        fits = choice.plan.fits is not False
+        if fits or best.plan.fits is False:
+            best = choice
+        low, high = (low, middle) if fits else (middle + 1, high)
+    return [best]
 
 
 def _halves(rows: int) -> list[int]:

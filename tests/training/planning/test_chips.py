@@ -25,9 +25,17 @@ def test_every_chip_has_its_numbers_and_their_source(name):
 
 @pytest.mark.parametrize(
     ("name", "tera", "giga", "links"),
-    [("v4", 275, 1200, 300), ("v5e", 197, 819, 200), ("v6e", 918, 1638, 400)]
-    + [("v5p", 459, 2765, 600), ("tpu7x", 2307, 7380, 600), ("h100", 989.4, 3352, 450)]
-    + [("a100", 312, 2039, 300), ("h200", 989.4, 4800, 450), ("l4", 121, 300, 32)],
+    [
+        ("v4", 275, 1200, 300),
+        ("v5e", 197, 819, 200),
+        ("v6e", 918, 1638, 400),
+        ("v5p", 459, 2765, 600),
+        ("tpu7x", 2307, 7380, 600),
+        ("a100", 312, 2039, 300),
+        ("h100", 989.4, 3352, 450),
+        ("h200", 989.4, 4800, 450),
+        ("l4", 121, 300, 32),
+    ],
 )
 def test_the_devices_of_a_chip_share_what_is_published_of_it(name, tera, giga, links):
     chip = CHIPS[name]

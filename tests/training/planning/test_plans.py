@@ -158,7 +158,7 @@ def test_a_step_of_ones_own_is_planned():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"topology": "v5x:2x2"}, "unknown: did you mean 'v5e'"),
+        ({"topology": "v5x:2x2"}, "unknown: did you mean 'v5p'"),
         ({"topology": "v5e:2x4", "rows": 12}, "rows"),
         ({"topology": "v5e:2x4", "mesh": {"data": 4}}, "has 4 devices, and v5e:2x4 has 8"),
         ({"topology": "v5e:2x4", "share": 1.5}, "share must be a finite number"),
