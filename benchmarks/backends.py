@@ -17,8 +17,8 @@ from benchmarks import chart as charts
 from benchmarks import checks, mlp_variants, networks, timing
 from benchmarks.mlp_variants import Case
 from benchmarks.peers import cases
-from jaxnn.checks import install
 from jaxnn import training
+from jaxnn.checks import install
 
 SMALL, LARGE = Case((16, 64, 64, 1), 32, 4096), Case((784, 512, 512, 10), 128, 4096)
 STEPS = {SMALL: 10_000, LARGE: 200}  # of one timed call, for variants with many steps a dispatch

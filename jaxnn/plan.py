@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns 0 if the step fits, 1 if not, 2 if nothing could be planned."""
+    """Runs the command line; returns 0 if the step fits, 1 if not, 2 if none is planned."""
     options = _parser().parse_args(arguments)
     # Nothing runs, so no device is needed; plugins that find none print long warnings.
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--topology", required=True, help="v5e:16x16, 2*v5p:4x4x4, h100:64, cpu")
     parser.add_argument(
         "--sharding",
-        help=f"{', '.join(RECIPES)}, or a product of them",
+        help=f"{', '.join(RECIPES)}, or a product",
     )
     parser.add_argument("--mesh", help="axes, such as data=32,model=8; all along data by default")
     parser.add_argument(
