@@ -302,9 +302,9 @@ def check_features(x: Any, title: str) -> Any:
 def unpack_params(params: Tree, x: Any, title: str, *names: str) -> list:
     """The named params in x's dtype; raises ValueError where they are another layer's."""
     if not isinstance(params, dict) or set(params) != set(names):
-        held = sorted(params) if isinstance(params, dict) else type(params).__name__
+        given = sorted(params) if isinstance(params, dict) else type(params).__name__
         raise ValueError(
-            f"{title} takes params {list(names)}, got {held}: these are the params of another net."
+            f"{title} takes params {list(names)}, got {given}: these are the params of another net."
         )
     return [cast(params[each], x.dtype) for each in names]
 

@@ -214,13 +214,15 @@ def with_dropout(layer: Any, rate: float, *, before: bool = False) -> Net:
     if rate == 0:
         return layer
 
-    def apply(params, state, x, *, key=None, train=False):
+    def apply(params, state, carry_x, *, key=None, train=False):
         def thin(x):
             return drop.apply((), (), x, key=core.fold_in(key, 1), train=train)[0]
 
-        memory, x = x
-        x, mine = changed(x, thin) if before else x, core.fold_in(key, 0)
-        y, memory, state = core.apply_either(layer, params, state, memory, x, key=mine, train=train)
+        memory, x = carry_x
+        x, layer_key = changed(x, thin) if before else x, core.fold_in(key, 0)
+        y, memory, state = core.apply_either(
+            layer, params, state, memory, x, key=layer_key, train=train
+        )
         return (memory, y if before else changed(y, thin)), state
 
     return core.layer_or_cell(

@@ -244,8 +244,8 @@ def _part(net: Layer | Cell, *names: str) -> Net:
     def carry(params, x):
         return core.initial_carry(net, own(params), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         y, memory, state = core.apply_either(
             net, own(params), state, memory, x, key=key, train=train
         )
