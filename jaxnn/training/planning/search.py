@@ -1,5 +1,6 @@
 """Searches the ways to train on given devices for those that fit."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -92,21 +93,25 @@ def _largest(make, name, recipe, remat, rows, given) -> list[Choice]:
     choice = tried(rows)
     if choice is None or choice.plan.fits is not False:
         return [choice] if choice else []
-    # Fewer rows never need more, so that few of the halves must be tried.
-    halves = _halves(rows)[1:]
-    best, low, high = choice, 0, len(halves)
-    while low < high:
-        middle = (low + high) // 2
+    # Memory beside the train is nearly in proportion to rows, so that the search starts close by.
+    halves, memory = _halves(rows), choice.plan.memory
+    fixed = memory.params + memory.moments + memory.state
+    room = max((memory.capacity or 0) - fixed, 1)
+    last, choices = len(halves) - 1, {0: choice}
+    at = max(math.ceil(math.log2((memory.peak - fixed) / room)), 1)
+    while (at := min(max(at, 0), last)) not in choices:
         try:
-            choice = tried(halves[middle])
+            choices[at] = tried(halves[at])
         except ValueError:  # fewer rows than devices
-            high = middle
-            continue
-        fits = choice.plan.fits is not False
-        if fits or best.plan.fits is False:
-            best = choice
-        low, high = (low, middle) if fits else (middle + 1, high)
-    return [best]
+            last = at - 1
+        else:
+            at += -1 if choices[at].plan.fits is not False else 1
+    fit = [each for each in choices.values() if each.plan.fits is not False]
+    return [max(fit, key=_rows) if fit else min(choices.values(), key=_rows)]
+
+
+def _rows(choice: Choice) -> int:
+    return choice.rows
 
 
 def _halves(rows: int) -> list[int]:
@@ -134,7 +139,7 @@ def _confirmed(found, make, shardings, given, compiler) -> list[Choice]:
         found[i] = choice._replace(plan=made._replace(fits=made.fits and not made.refusal))
         if made.fits is not False:
             break
-    return sorted(found, key=_rank)
+    return sorted(found, key=lambda choice: choice.plan.fits is False)
 
 
 def table(choices: list[Choice]) -> str:
