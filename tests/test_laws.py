@@ -17,31 +17,31 @@ from tests.registry import ENTRIES, HALF
 
 KEY = jax.random.key(0)
 # Small entries that every law binds one of, and which are run on optimized programs too.
-PLAIN = {"batch_norm of images", "lstm", "attention", "conv", "gcn"}
-# One entry or two of each family. The laws that compile most (7, 10, 11) are run by these, and by
-# all others with `--long`; the recipes of law 10 that are not "fully sharded" by these alone.
+PLAIN = {"batch_norm of images", "attention"}
+# One entry or two of each family. The laws that compile most (3 op by op, 7, 10, 11) are run by
+# these, and by all others with `--long`; the recipes of law 10 that are not "fully sharded" by
+# these alone.
 FAMILIES = {
     "dense", "batch_norm of images", "dropout", "embedding", "spectral_norm", "lstm", "lru masked",
     "conv_lstm", "unroll to the last", "attention", "transformer_block with a memory", "conv",
     "mlp", "rnn_classifier", "unet", "dcgan_generator", "variational", "vector_quantizer",
     "capsnet", "mixture, a tree", "sparse_mixture", "lif", "gcn", "repeat", "rbf_net", "som",
 }  # fmt: skip
-LONG = {7, 10, 11}
 
 
-def marks(number, name):
+def marks(number, name, long):
     """The marks of an entry under a law; one process takes all laws of an entry."""
     yield pytest.mark.xdist_group(name)
     if name in PLAIN:
         yield pytest.mark.ordinary
-    if number in LONG and name not in FAMILIES:
+    if long and name not in FAMILIES:
         yield pytest.mark.long
 
 
-def law(number, only=lambda entry: True):
-    """Runs a test over the entries that the law binds."""
+def law(number, only=lambda entry: True, *, long=False):
+    """Runs a test over the entries that the law binds; if long, over all with `--long` alone."""
     names = [
-        pytest.param(name, marks=list(marks(number, name)))
+        pytest.param(name, marks=list(marks(number, name, long)))
         for name, entry in ENTRIES.items()
         if number not in entry.exempt and only(entry)
     ]
@@ -129,7 +129,7 @@ def test_state_keeps_its_shapes(name, train):
     chex.assert_trees_all_equal_shapes_and_dtypes(state, traces(name, train)[1][1])
 
 
-@law(3)
+@law(3, long=True)
 def test_jit_equals_eager(name):
     net, params, state, x = made(name)
     train = modes(name)[-1]
@@ -236,7 +236,7 @@ def test_gradients_are_those_of_finite_differences(name, train):
     np.testing.assert_allclose(sum(jax.tree.leaves(dots)), numeric, rtol=1e-5, atol=1e-7)
 
 
-@law(7)
+@law(7, long=True)
 def test_ensemble_is_a_loop_over_members(name):
     net, _, _, x = made(name)
     params, state, y, after = gathered(net, KEY, x)
@@ -249,7 +249,7 @@ def test_ensemble_is_a_loop_over_members(name):
         chex.assert_trees_all_close(alone, mine, **rounding(name))
 
 
-@law(7)
+@law(7, long=True)
 def test_repeat_is_its_slices_one_after_the_other(name):
     net, params, state, x = made(name)
     if core.spec(x) != core.spec(run(name, params, state, x)[0]):
@@ -359,7 +359,7 @@ def descent(net, train, params, state, x):
     return jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient), after
 
 
-@law(10)
+@law(10, long=True)
 def test_one_device_equals_eight(name):
     # float64, in which the order of a sum cannot hide a fault of 1e-6.
     with jax.enable_x64(True):
@@ -419,7 +419,7 @@ def is_sequence(x):
     return any(leaf.shape[1:2] == (6,) for leaf in jax.tree.leaves(x))
 
 
-@law(11)
+@law(11, long=True)
 def test_one_export_serves_every_platform_and_number_of_rows_and_steps(name):
     net, params, state, x = made(name)
     exempt = ENTRIES[name].exempt

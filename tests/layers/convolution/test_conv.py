@@ -111,6 +111,7 @@ def test_depthwise_is_a_group_for_each_channel():
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", 1, ((2, 0), 1)])
 @pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.first(5)
 def test_conv_transpose_is_the_gradient_of_conv(padding, stride):
     forward = conv(3, 3, stride=stride, padding=padding, bias=False)
     x = normal(jax.random.key(3), (2, 9, 12, 4))  # strides of 3 and 2 leave nothing over
@@ -130,6 +131,7 @@ def test_conv_transpose_is_the_gradient_of_conv(padding, stride):
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.first(12)
 def test_conv_transpose_has_the_places_of_jax_lax(kernel_size, stride, padding):
     x = normal(jax.random.key(3), (2, 5, 3))
     net = conv_transpose(4, kernel_size, stride=stride, padding=padding)

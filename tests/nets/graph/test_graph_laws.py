@@ -102,6 +102,7 @@ def test_a_reader_does_not_see_the_order(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.first(6)
 def test_graphs_of_a_union_are_as_alone_and_padding_changes_nothing(name):
     net, graphs = LAYERS[name](), some()
     whole = nn.graph.batch_graphs(graphs, nodes=24, edges=40, count=8)
@@ -118,6 +119,7 @@ def test_graphs_of_a_union_are_as_alone_and_padding_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", READERS)
+@pytest.mark.first(2)
 def test_a_reader_reads_each_graph_alone(name):
     net, graphs = READERS[name](), some()
     y = applied(net, spoiled(nn.graph.batch_graphs(graphs, nodes=24, edges=40, count=8)))
@@ -126,6 +128,7 @@ def test_a_reader_reads_each_graph_alone(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.first(6)
 def test_gradients_do_not_see_padding(name):
     net, graphs = LAYERS[name](), some()
     tight = nn.graph.batch_graphs(graphs, nodes=16, edges=23, count=4)

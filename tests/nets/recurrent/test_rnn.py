@@ -94,6 +94,7 @@ def test_dropout_is_between_layers_and_norms_after_each():
         nn.linear_rnn(WIDTH, 2, bidirectional=True),
     ],
 )
+@pytest.mark.first(1)
 def test_padded_rows_give_what_they_give_alone(body, key):
     net, x = nn.unroll(body), vectors(key)
     params, _ = jax.jit(net.init)(key, x)
@@ -103,6 +104,7 @@ def test_padded_rows_give_what_they_give_alone(body, key):
 
 
 @pytest.mark.parametrize("cell", [nn.lru, nn.min_gru, nn.min_lstm])
+@pytest.mark.first(1)
 def test_linear_layers_are_not_linear_together(cell, key):
     net = nn.unroll(nn.linear_rnn(WIDTH, 2, cell=cell))
     x, y = vectors(key), vectors(jax.random.fold_in(key, 1))
@@ -136,6 +138,7 @@ def test_the_last_of_a_tagger_is_the_classifier(key):
 
 
 @pytest.mark.parametrize("pool", ["last", "mean", "max"])
+@pytest.mark.first(1)
 def test_only_valid_steps_are_pooled(pool, key):
     x, body = vectors(key).at[1, 3:].set(jnp.nan), nn.rnn(nn.gru, WIDTH)
     net = nn.rnn_classifier(body, 5, pool=pool)
