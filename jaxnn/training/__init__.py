@@ -8,7 +8,11 @@ from jaxnn.training.evaluation import evaluate, measure, predict
 from jaxnn.training.exactness import gradient_errors
 from jaxnn.training.history import write_history
 from jaxnn.training.loop import FitResult, fit
-from jaxnn.training.planning import CompiledPlan, available, compile_for, report
+from jaxnn.training.planning.compiled import CompiledPlan, compile_for
+from jaxnn.training.planning.compilers import available
+from jaxnn.training.planning.plans import StepPlan, plan
+from jaxnn.training.planning.report import report
+from jaxnn.training.planning.search import search_plans
 from jaxnn.training.precision import loss_scaled
 from jaxnn.training.records import record_source, write_records
 from jaxnn.training.sharding import (
@@ -32,6 +36,7 @@ __all__ = [
     "Processes",
     "Sweep",
     "Sharding",
+    "StepPlan",
     "TENSOR_RULES",
     "TrainState",
     "available",
@@ -53,10 +58,12 @@ __all__ = [
     "log_wandb",
     "loss_scaled",
     "measure",
+    "plan",
     "predict",
     "record_source",
     "report",
     "runs",
+    "search_plans",
     "sequence_parallel",
     "shardings",
     "step",

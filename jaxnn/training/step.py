@@ -211,6 +211,8 @@ def step(
     one_step.lower = lower  # pyright: ignore
     one_step.net = getattr(loss, "net", "")  # pyright: ignore
     one_step.sharding = sharding  # pyright: ignore
+    # The same step over other devices, which a plan compiles for.
+    one_step.again = lambda sharding: step(loss, optimizer, sharding)  # pyright: ignore
     return one_step
 
 
