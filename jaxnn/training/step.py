@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from jaxnn.checks import check_key
-from jaxnn.core import Cell, Tree, check_int, describe, fold_in, lift, spec
+from jaxnn.core import Cell, Tree, check_int, describe, fold_in, lift, spec, traced
 from jaxnn.losses import mean_over_rows
 from jaxnn.training import accumulation
 from jaxnn.training.arrays import refuse_explicit_axes
@@ -197,7 +197,7 @@ def step(
         try:
             if sharding is None:
                 return compiled(train, batch)
-            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((train, batch))):
+            if traced((train, batch)):
                 return program(train, batch)(train, batch)
             batch = place_batch(sharding, batch)
             with auto_axes(sharding):
