@@ -107,7 +107,8 @@ def _net(text: str, remat: bool | None = None) -> Any:
 
 def _problem(net: Any, options: argparse.Namespace, shape: tuple[int, ...]) -> Problem:
     if isinstance(net, tuple):
-        return Problem(*net, None)
+        step, train, batch = net
+        return Problem(step, train, batch, None)
     if not isinstance(net, Layer | Cell):
         raise TypeError(f"NET is no network but {net!r}: call it, such as 'gpt2()'.")
     cell = net if isinstance(net, Cell) else None

@@ -93,7 +93,8 @@ def expected_traffic(
         if n > 1:
             add("all-reduce", 1, whole, n, _crosses(each.mesh, rest, place))
     return tuple(
-        Collective(kind, *sums[kind, crosses], crosses, False) for kind, crosses in sorted(sums)
+        Collective(kind, times, whole, sent, crosses, False)
+        for (kind, crosses), (times, whole, sent) in sorted(sums.items())
     )
 
 

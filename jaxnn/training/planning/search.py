@@ -101,7 +101,7 @@ def _largest(make, name, recipe, remat, rows, given) -> list[Choice]:
     at = max(math.ceil(math.log2((memory.peak - fixed) / room)), 1)
     while (at := min(max(at, 0), last)) not in choices:
         try:
-            choices[at] = tried(halves[at])
+            choices[at] = tried(halves[at]) or choice
         except ValueError:  # fewer rows than devices
             last = at - 1
         else:
@@ -145,7 +145,7 @@ def _confirmed(found, make, shardings, given, compiler) -> list[Choice]:
 def table(choices: list[Choice]) -> str:
     """Choices as aligned lines, the best first."""
     head = ("sharding", "remat", "rows", "peak", "fits", "bound by", "per second", "how")
-    lines = [head]
+    lines: list[tuple[str, ...]] = [head]
     for sharding, remat, rows, made in choices:
         rate = "not known" if made.rate is None else f"{made.rate:,.0f} {made.unit}"
         fits = {True: "yes", False: "no", None: "not known"}[made.fits]

@@ -69,10 +69,11 @@ def traffic(
             entry = sums.setdefault((kind, crosses, inside), [0, 0, 0])
             for i, value in enumerate((times, times * whole, times * math.ceil(sent))):
                 entry[i] += value
-    return tuple(
-        Collective(kind, *sums[kind, crosses, inside], crosses, inside)
-        for kind, crosses, inside in sorted(sums)
-    ), lost
+    found = tuple(
+        Collective(kind, times, whole, sent, crosses, inside)
+        for (kind, crosses, inside), (times, whole, sent) in sorted(sums.items())
+    )
+    return found, lost
 
 
 def _computations(program: str) -> dict[str, str]:

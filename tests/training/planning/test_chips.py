@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOptionalOperand=false, reportOperatorIssue=false
 """Published numbers of chips, and texts that name topologies."""
 
 import math

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOptionalOperand=false, reportOperatorIssue=false
+# pyright: reportOptionalMemberAccess=false
 """The estimate of memory, beside what XLA says of optimized programs for this CPU."""
 
 import jax

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOptionalOperand=false, reportOperatorIssue=false
+# pyright: reportOptionalMemberAccess=false
 """Plans of train steps, from shapes alone."""
 
 import math
@@ -9,6 +11,7 @@ import optax
 import pytest
 
 import jaxnn as nn
+from jaxnn.training.planning import plans
 from jaxnn.training.planning.chips import CHIPS
 
 spec = jax.ShapeDtypeStruct
@@ -117,7 +120,7 @@ def test_what_does_not_fit_is_said():
 
 
 def test_without_a_compiler_the_plan_says_what_it_does_not_know(monkeypatch):
-    monkeypatch.setattr(nn.training.planning.plans, "missing", lambda place: "pip install IT")
+    monkeypatch.setattr(plans, "missing", lambda place: "pip install IT")
     plan = planned("v5e:2x4", compiler=None)
     assert plan.compiled is None
     assert any("pip install IT" in each for each in plan.unknown)

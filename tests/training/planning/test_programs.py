@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_jaxpr
+from jax.extend.core import jaxprs_in_params
 
 import jaxnn as nn
 from jaxnn.training.planning.programs import traced
@@ -14,7 +16,7 @@ def names(jaxpr):
     found = []
     for eqn in jaxpr.eqns:
         found.append(eqn.primitive.name)
-        for inner in jax.extend.core.jaxprs_in_params(eqn.params):
+        for inner in jaxprs_in_params(eqn.params):
             found += names(inner)
     return found
 
@@ -39,7 +41,7 @@ def test_it_computes_what_the_step_computes():
     jaxpr = traced(gradient, "cpu", params)
     closed = jax.make_jaxpr(gradient)(params)
     assert len(jaxpr.constvars) == len(closed.consts)
-    again = jax.jit(lambda leaves: jax.core.eval_jaxpr(jaxpr, closed.consts, *leaves))
+    again = jax.jit(lambda leaves: eval_jaxpr(jaxpr, closed.consts, *leaves))
     values = again(jax.tree.leaves(params))
     for one, other in zip(values, jax.tree.leaves(jax.jit(gradient)(params)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOptionalOperand=false, reportOperatorIssue=false
 """The time that a step takes at least."""
 
 import pytest

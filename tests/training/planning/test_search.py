@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOptionalOperand=false, reportOperatorIssue=false
 """The search for what fits."""
 
 import jax

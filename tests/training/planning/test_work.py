@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportOptionalOperand=false, reportOperatorIssue=false
 """The work of a program: multiply-adds against closed forms, and the bytes it must move."""
 
 import jax
