@@ -9,7 +9,10 @@ import jax.numpy as jnp
 
 from jaxnn.core import Tree, check_int, fold_in
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows, refuse_nan
+from jaxnn.training.data import Loader
+from jaxnn.training.placement import batch_shardings, place_batch, place_rows
 from jaxnn.training.programs import compiled_for
+from jaxnn.training.sharding import Sharding
 from jaxnn.training.step import TrainState
 
 INDICES = 1 << 22  # rows gathered in one dispatch at most, whose indices take 16 MiB
@@ -31,17 +34,24 @@ class Feed(NamedTuple):
     run: dict[str, Any]
 
 
-def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) -> Feed:
+def resident(
+    step: Callable,
+    data: Tree,
+    batch_size: int,
+    shuffle: bool = True,
+    sharding: Sharding | None = None,
+) -> Feed:
     """Data on the device: shuffled there, many steps in one dispatch.
 
     Batches run on over the end of an epoch: each epoch has its own order and every row comes once
     in it, so that no batch is ragged and no row is lost. The order depends on the key of the run
-    and the step alone.
+    and the step alone. With a sharding the rows of the data are spread over its devices; in many
+    processes each gives its own.
 
     Raises:
       TypeError: if leaves are not arrays of numbers.
-      ValueError: for no rows, leaves of unequal rows, a batch larger than the data, NaN, or numbers
-        that the device's dtypes cannot hold.
+      ValueError: for no rows, leaves of unequal rows, a batch larger than the data, NaN, numbers
+        that the device's dtypes cannot hold, or a batch that the mesh does not divide.
     """
     data = as_arrays(data, "data")
     rows = count_rows(data, "data")
@@ -51,9 +61,15 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
             f"batch_size {batch_size} is larger than the data of {rows} rows: use {rows} at most."
         )
     refuse_nan(data)
-    data = jax.device_put(data)
+    if sharding is not None:
+        spec = jax.tree.map(lambda leaf: _rows_of(leaf, batch_size), data)
+        batch_shardings(sharding, spec, "a batch of data")
+        data, (rows, *_) = place_rows(sharding, data)
+    else:
+        data = jax.device_put(data)
     held: dict[tuple[int, int], jax.Array] = {}  # the last two blocks of orders
-    steps = compiled_for(step, _many_steps)
+    # The step of a sweep takes a batch for each run, since each has its own order.
+    steps = compiled_for(getattr(step, "apart", step), _many_steps)
 
     def block(key, number, epochs):
         # Orders of several epochs at once, each drawn once.
@@ -85,13 +101,22 @@ def resident(step: Callable, data: Tree, batch_size: int, shuffle: bool = True) 
     return Feed(advance, lambda: None, lambda position: None, run)
 
 
+def _rows_of(leaf: Any, rows: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype)
+
+
 @partial(jax.jit, static_argnums=(2, 3, 4))
 def _order(key, first, epochs: int, rows: int, shuffle: bool):
-    def one(epoch):
+    def one(key, epoch):
         places = jnp.arange(rows, dtype=jnp.int32)
         return _permutation(fold_in(fold_in(key, 1), epoch), rows) if shuffle else places
 
-    return jax.vmap(one)(first + jnp.arange(epochs)).reshape(-1)
+    if (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim
+    ):  # of several runs, each with its own order
+        orders = jax.vmap(lambda key: jax.vmap(partial(one, key))(first + jnp.arange(epochs)))(key)
+        return orders.reshape(*key.shape, -1)
+    return jax.vmap(partial(one, key))(first + jnp.arange(epochs)).reshape(-1)
 
 
 def _permutation(key, rows: int):
@@ -113,8 +138,9 @@ def _many_steps(step: Callable) -> Callable:
 
     @partial(jax.jit, static_argnums=(4, 5), donate_argnums=0)
     def steps(train, data, orders, offset, n: int, batch_size: int):
-        order = jnp.concatenate(orders)
-        index = jax.lax.dynamic_slice(order, (offset,), (n * batch_size,)).reshape(n, batch_size)
+        order = jnp.concatenate(orders, axis=-1)  # [rows], or [runs, rows] in a sweep
+        index = jax.lax.dynamic_slice_in_dim(order, offset, n * batch_size, axis=-1)
+        index = jnp.moveaxis(index.reshape(*index.shape[:-1], n, batch_size), -2, 0)
 
         def body(train, index):
             batch = jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), data)
@@ -125,7 +151,7 @@ def _many_steps(step: Callable) -> Callable:
     return steps
 
 
-def stream(step: Callable, batches: Iterable) -> Feed:
+def stream(step: Callable, batches: Iterable, sharding: Sharding | None = None) -> Feed:
     """Any iterable of batches: the next one is on its way to the device while this one computes.
 
     An iterable that can be iterated again starts anew at its end; an iterator ends the run. Every
@@ -157,8 +183,8 @@ def stream(step: Callable, batches: Iterable) -> Feed:
             batch = next(iterator, None)
         if batch is None:
             return None
-        batch = as_arrays(batch, "a batch")
-        return common_rows(batch, "a batch") or 1, jax.device_put(batch)
+        batch = place_batch(sharding, as_arrays(batch, "a batch"))
+        return common_rows(batch, "a batch") or 1, batch
 
     ahead: Any = ()  # nothing drawn yet
 
@@ -193,7 +219,8 @@ def stream(step: Callable, batches: Iterable) -> Feed:
                 f"begins with {len(passed)} of {sum(passed)}: give the one of before."
             )
 
-    return Feed(advance, position, seek, {"data": f"{kind} of batches"})
+    run = batches.run if isinstance(batches, Loader) else {}
+    return Feed(advance, position, seek, {"data": f"{kind} of batches"} | run)
 
 
 def check_batches(batches: Any) -> None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import examples.__main__ as command
 from examples import CATALOG, Check, Options, Result, data
 from examples.__main__ import find, main
-from jaxnn.training import planning
+from jaxnn.training.planning import compilers
 from tests.examples.test_examples import CHECK, RECORD, SANE
 
 PROTOCOL = {"Options", "Check", "Result", "Entry", "CATALOG"}  # of `examples` itself
@@ -152,7 +152,7 @@ def test_absent_device_says_which_are_there_and_what_to_install(kind, extra, cap
 
 
 def test_compile_for_without_the_compiler_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(planning, "available", lambda: {"tpu": "pip install IT", "cuda": None})
+    monkeypatch.setattr(compilers, "available", lambda: {"tpu": "pip install IT", "cuda": None})
     assert main(["neuron", "--compile-for", "v5e:2x2"]) == 2
     assert "pip install IT" in capsys.readouterr().err
 
@@ -163,7 +163,7 @@ def test_compile_for_unknown_target(capsys):
 
 
 def test_compile_for_compiles(capsys):
-    if planning.available()["tpu"]:
+    if compilers.available()["tpu"]:
         pytest.skip("the compiler for TPUs is not installed")
     assert main(["neuron", "--compile-for", "v5e:2x2"]) == 0
     assert "compiled, not run" in capsys.readouterr().out

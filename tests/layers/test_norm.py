@@ -71,6 +71,7 @@ def test_scale_and_b_end_it(title, key):
 
 
 @pytest.mark.parametrize("title", MAKES)
+@pytest.mark.first(2)
 def test_scale_and_b_may_be_left_out(title, key):
     options = {"scale": False} | ({} if title == "rms_norm" else {"bias": False})
     full, bare = MAKES[title](), MAKES[title](**options)

@@ -124,6 +124,7 @@ def reverser():
     return encoder, answers, end.train.params
 
 
+@pytest.mark.long
 def test_words_are_said_backwards(reverser):
     encoder, answers, params = reverser
     source, lengths, *_, wanted, _ = reversals(1, 200)
@@ -142,6 +143,7 @@ def test_words_are_said_backwards(reverser):
     assert (best.tokens[:, 0] == wanted).all(-1).mean() > 0.9
 
 
+@pytest.mark.long
 def test_a_trained_decoder_fed_step_by_step_says_what_it_says_at_once(reverser):
     encoder, answers, params = reverser
     source, lengths, seen, *_ = reversals(2, 8)
