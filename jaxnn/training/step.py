@@ -18,6 +18,7 @@ from jaxnn.checks import check_key
 from jaxnn.core import Cell, Tree, describe, fold_in, lift, spec
 from jaxnn.losses import mean_over_rows
 from jaxnn.training.arrays import refuse_explicit_axes
+from jaxnn.training.gathering import gathering
 from jaxnn.training.placement import auto_axes, batch_shardings, place_batch
 from jaxnn.training.sharding import Sharding, shardings
 
@@ -124,7 +125,8 @@ def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Ca
         def objective(params):
             return checked_loss(loss(params, train.state, batch, key=key, train=True))
 
-        (value, (state, metrics)), gradient = jax.value_and_grad(objective, has_aux=True)(
+        laid_out = objective if sharding is None else gathering(objective, train.params, sharding)
+        (value, (state, metrics)), gradient = jax.value_and_grad(laid_out, has_aux=True)(
             train.params
         )
         if sharding is not None:
