@@ -341,54 +341,91 @@ def test_the_dtype_that_comes_in_goes_out(name, dtype):
         assert held <= {kept}
 
 
-RECIPES = {
-    # How a leaf of the params lies on eight devices, and whether the batch's rows are divided.
-    "data parallel": (lambda shape: (), True),
-    "fully sharded": (lambda shape: axis_of_eight(shape, range(len(shape))), True),
-    "tensor parallel": (lambda shape: axis_of_eight(shape, range(len(shape))[::-1]), False),
-}
+def last_of_eight(path, shape):
+    """The last axis of a leaf that eight devices divide."""
+    axes = [i for i, n in enumerate(shape) if n and n % 8 == 0]
+    return axes[-1] if axes else None
 
 
-def axis_of_eight(shape, order):
-    """The place of the first axis that eight devices can divide."""
-    axis = next((i for i in order if shape[i] and shape[i] % 8 == 0), None)
-    return () if axis is None else (*(None,) * axis, "devices")
+def recipe_of(title):
+    """A recipe over eight devices, whose mesh has the Explicit axes that are JAX's default."""
+    recipes = nn.training
+    if title == "fully sharded and sequence parallel":
+        mesh = jax.make_mesh((4, 2), ("data", "sequence"))
+        return recipes.fully_sharded(mesh, smallest=1) * recipes.sequence_parallel(mesh)
+    mesh = jax.make_mesh((8,), ("data",))
+    return {
+        "data parallel": lambda: recipes.data_parallel(mesh),
+        "fully sharded": lambda: recipes.fully_sharded(mesh, smallest=1),
+        "tensor parallel": lambda: recipes.tensor_parallel(mesh, "data", {"*": last_of_eight}),
+        "expert parallel": lambda: recipes.expert_parallel(mesh, "data"),
+    }[title]()
 
 
-def descent(net, train, params, state, x):
-    """(params, state) after a step of SGD."""
-    gradient, after = jax.grad(objective, 1, has_aux=True)(net, params, state, x, train)
-    return jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient), after
+RECIPES = (
+    "fully sharded",
+    "data parallel",
+    "tensor parallel",
+    "expert parallel",
+    "fully sharded and sequence parallel",
+)
 
 
-@law(10, long=True)
-def test_one_device_equals_eight(name):
+def binds(title, params, x):
+    """Whether a recipe has something to divide in an entry's params and input."""
+    shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
+    if title == "expert parallel":
+        stacks = [leaf.shape[0] for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+                  if "'experts'" in jax.tree_util.keystr(path[:1])]  # fmt: skip
+        return bool(stacks) and all(n % 8 == 0 for n in stacks)
+    if "sequence" in title:
+        return all(leaf.ndim < 2 or leaf.shape[1] % 2 == 0 for leaf in jax.tree.leaves(x))
+    parted = any(n and n % 8 == 0 for shape in shapes for n in shape)
+    return parted or title == "data parallel"
+
+
+RECIPE_CASES = [
+    pytest.param(
+        name,
+        recipe,
+        marks=[
+            *marks(10, name, True),
+            *[pytest.mark.long] * (recipe != "fully sharded" and name not in PLAIN),
+        ],
+    )
+    for name, entry in ENTRIES.items()
+    if 10 not in entry.exempt
+    for recipe in RECIPES
+]
+
+
+@pytest.mark.parametrize(("name", "recipe"), RECIPE_CASES)
+def test_one_device_equals_eight(name, recipe):
     # float64, in which the order of a sum cannot hide a fault of 1e-6.
     with jax.enable_x64(True):
         net, params, state, x = made(name, jnp.float64)
         params = core.cast(params, jnp.float64)
+        if not binds(recipe, params, x):
+            pytest.skip("nothing to divide")
         train = modes(name)[-1]
         gradient, *_, after = slopes(name, train)
         alone = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient[0]), after
-        mesh = jax.make_mesh((8,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
 
-        def place(*spec):
-            return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+        def loss(params, state, batch, **_):
+            value, state = objective(net, params, state, batch, train)
+            return value, (state, {})
 
-        for recipe in RECIPES if name in FAMILIES else ["fully sharded"]:
-            divide, rows = RECIPES[recipe]
-            laid = jax.tree.map(lambda leaf, divide=divide: place(*divide(leaf.shape)), params)
-            if recipe != "data parallel" and all(
-                s.is_fully_replicated for s in jax.tree.leaves(laid)
-            ):
-                continue  # nothing to divide
-            program = jax.jit(
-                functools.partial(descent, net, train),
-                in_shardings=(laid, place(), place("devices") if rows else place()),
-                out_shardings=(laid, place()),
-            )
-            together = jax.device_get(program(params, state, x))
-            chex.assert_trees_all_close(together, alone, **exact(name))
+        sharding, optimizer = recipe_of(recipe), optax.sgd(0.1)
+        step = nn.training.step(loss, optimizer, sharding)
+        begun = nn.training.TrainState(
+            params, state, optimizer.init(params), jnp.zeros((), jnp.int32), KEY
+        )
+        laid = nn.training.shardings(sharding, begun)
+        copied = jax.tree.map(jnp.copy, begun)  # the step donates it
+        together, _ = step(jax.device_put(copied, laid), x)
+        chex.assert_trees_all_close(
+            jax.device_get((together.params, together.state)), alone, **exact(name)
+        )
 
 
 def exact(name):

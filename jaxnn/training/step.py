@@ -20,6 +20,7 @@ from jaxnn.training import accumulation
 from jaxnn.training.arrays import refuse_explicit_axes
 from jaxnn.training.checking import check_optimizer, checked_loss, extra_arguments
 from jaxnn.training.diagnostics import check_names, watched
+from jaxnn.training.gathering import gathering
 from jaxnn.training.placement import auto_axes, batch_shardings, place_batch
 from jaxnn.training.precision import LossScaleState, scale_of
 from jaxnn.training.sharding import Sharding, shardings
@@ -141,7 +142,10 @@ def step(
     accumulate, watch = check_int(accumulate, "step: accumulate"), check_names(watch)
 
     def measured(params, state, batch, key):
-        return checked_loss(loss(params, state, batch, key=key, train=True))
+        def objective(params):
+            return checked_loss(loss(params, state, batch, key=key, train=True))
+
+        return (gathering(objective, params, sharding) if sharding else objective)(params)
 
     def placed(gradient):
         if sharding is None:
