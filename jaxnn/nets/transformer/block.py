@@ -25,6 +25,7 @@ from jaxnn.layers.attention.masks import paired
 from jaxnn.layers.noise import dropout as dropped
 from jaxnn.layers.norm import layer_norm
 from jaxnn.printing import factory
+from jaxnn.sequences.masks import split_mask
 
 SMALL = jax.nn.initializers.normal(0.02)
 
@@ -80,13 +81,15 @@ def transformer_block(
         children |= {"cross_norm": norm(), "cross": with_dropout(cross, dropout)}
     children |= {"mlp_norm": norm(), "mlp": with_dropout(feed_forward, dropout)}
 
+    pair = partial(split_mask, title="transformer_block", segments=True, queries=True)
+
     def around(norm, layer, x):
         return add((x, layer(norm(x)))) if pre_norm else norm(add((x, layer(x))))
 
     def block(f, x):
         x, *rest = triple(x) if cross is not None else (x,)
-        x, mask = uncouple(x)
-        x = around(f.attention_norm, lambda h: uncouple(f.attention(couple(h, mask)))[0], x)
+        x, mask = pair(x)
+        x = around(f.attention_norm, lambda h: pair(f.attention(couple(h, mask)))[0], x)
         if cross is not None:
             x = around(f.cross_norm, lambda h: f.cross((h, *rest)), x)
         y = couple(around(f.mlp_norm, f.mlp, x), mask)
@@ -139,7 +142,9 @@ def transformer(
 
     def flow(f, x):
         y = f.blocks(x)
-        y, mask = uncouple(y[0] if is_triple(y) else y)
+        y, mask = split_mask(
+            y[0] if is_triple(y) else y, "transformer", segments=True, queries=True
+        )
         return paired(y if norm is None else f.norm(y), mask)
 
     net = wire(flow, **children)
@@ -181,11 +186,6 @@ def depth_scaled_init(depth: int, w_init: Callable = SMALL) -> Callable:
 def is_triple(x: Any) -> bool:
     """Whether x is (x, memory, memory_mask)."""
     return type(x) is tuple and len(x) == 3
-
-
-def uncouple(x: Any) -> tuple[Any, Any]:
-    """(x, mask) of a pair, (x, None) of x alone; `attention` refuses a mask that does not fit."""
-    return x if type(x) is tuple and len(x) == 2 else (x, None)
 
 
 def couple(x: Any, mask: Any) -> Any:
