@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxnn.training.placement import batch_shardings
@@ -107,8 +108,6 @@ def axes_in(entry: Any) -> tuple[str, ...]:
 
 def _crosses(mesh: Any, axes: list[str], place: Callable[[int], int]) -> bool:
     """Whether devices along these axes of a mesh lie in several places."""
-    import numpy as np
-
     positions = np.arange(mesh.size).reshape(mesh.devices.shape)
     names = list(mesh.axis_names)
     order = [i for i, name in enumerate(names) if name not in axes]

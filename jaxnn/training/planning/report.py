@@ -94,6 +94,8 @@ def _room(plan: StepPlan) -> str:
     if memory.capacity is None:
         return ""
     verdict = "fits" if plan.fits else "does not fit"
+    if plan.refusal:  # the estimate was too low
+        verdict = "estimated, and refused"
     return f" of {as_size(memory.capacity)} ({memory.peak / memory.capacity:.1%}): {verdict}"
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|ragged-all-to-all"
 BITS = {"pred": 8, "s4": 4, "u4": 4, "s8": 8, "u8": 8, "s16": 16, "u16": 16, "bf16": 16}
 BITS |= {"f16": 16, "s32": 32, "u32": 32, "f32": 32, "s64": 64, "u64": 64, "f64": 64, "c64": 64}
@@ -149,8 +151,6 @@ def _groups(line: str) -> list[list[int]]:
 
 
 def _transposed(sides: list[int], order: list[int]) -> list[int]:
-    import numpy as np
-
     return np.arange(math.prod(sides)).reshape(sides).transpose(order).reshape(-1).tolist()
 
 

@@ -42,7 +42,7 @@ def test_a_plan_of_this_machine_has_no_roofline():
 def test_a_refusal_is_told():
     text = report(planned("v5e:2x4")._replace(refusal="it needs 3 GiB", fits=False))
     assert "refused by the compiler, not run" in text
-    assert "does not fit" in text
+    assert "estimated, and refused" in text
     assert "refused: it needs 3 GiB" in text
 
 
