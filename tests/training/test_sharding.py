@@ -99,7 +99,7 @@ def test_a_recipe_trains_and_measures_as_one_device_does(recipe, plain_mesh):
         whole = T.evaluate(LOSS, train, RAGGED, batch_size=24, sharding=each)
         assert T.evaluate(LOSS, train, [RAGGED], sharding=each) == pytest.approx(whole, rel=1e-5)
         outputs = T.predict(NET, train, RAGGED[0], batch_size=16, sharding=each)
-        error = {"error": nn.metrics.mean_absolute_error()}
+        error = {"error": nn.metrics.mean_squared_error()}
         measured = T.measure(NET, train, RAGGED, error, batch_size=16, sharding=each)
         last = end.history[-1]["loss"]
         runs.append((train[:3], metrics, whole, last, outputs, measured))
