@@ -17,8 +17,8 @@ from benchmarks import chart as charts
 from benchmarks import checks, mlp_variants, networks, timing
 from benchmarks.mlp_variants import Case
 from benchmarks.peers import cases
+from jaxnn import training
 from jaxnn.checks import install
-from jaxnn.training import planning
 
 SMALL, LARGE = Case((16, 64, 64, 1), 32, 4096), Case((784, 512, 512, 10), 128, 4096)
 STEPS = {SMALL: 10_000, LARGE: 200}  # of one timed call, for variants with many steps a dispatch
@@ -192,13 +192,13 @@ def agree(case: Case, runs: Mapping[tuple[str, str], mlp_variants.Run]) -> None:
 def absent(backend: str, quick: bool) -> dict[str, Any]:
     """How to install a backend, and, if its compiler is installed, the plans of all steps."""
     compiler, target = COMPILERS[backend]
-    command = planning.available()[compiler]
+    command = training.available()[compiler]
     facts = {"install": INSTALL[backend], "compiler": command, "compiled_not_run": []}
     if command is None and not quick:
         for case in (*STEPS, *networks.NETWORKS):
             note(f"{target}: {case.title}: compiling")
-            plan = planning.compile_for(target, *begin(case))
-            entry = {"network": case.title, **plan._asdict(), "text": planning.report(plan)}
+            plan = training.compile_for(target, *begin(case))
+            entry = {"network": case.title, **plan._asdict(), "text": training.report(plan)}
             facts["compiled_not_run"].append(entry)
     return facts
 

@@ -150,16 +150,16 @@ def _run(name: str, example: Any, kind: str | None, options: Options) -> int:
 def _compile_for(target: str, example: Any, options: Options) -> int:
     import jax
 
-    from jaxnn.training import planning
+    from jaxnn import training
 
     # Nothing runs, so no device is needed; plugins that find none print long warnings.
     jax.config.update("jax_platforms", "cpu")
     step, train, batch = example.plan(options)
     try:
-        plan = planning.compile_for(target, step, train, batch)
+        plan = training.compile_for(target, step, train, batch)
     except (ValueError, MemoryError) as error:
         return _refuse(error)
-    print(planning.report(plan))
+    print(training.report(plan))
     return 0
 
 

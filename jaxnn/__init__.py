@@ -166,6 +166,10 @@ from jaxnn.sequences.beam import (
     Beams,
     beam_search,
 )
+from jaxnn.sequences.chunks import (
+    chunkwise,
+    recurrent,
+)
 from jaxnn.sequences.generation import (
     Generated,
     generate,
@@ -174,10 +178,12 @@ from jaxnn.sequences.masks import (
     length_mask,
     pool_steps,
 )
+from jaxnn.sequences.packing import (
+    next_tokens,
+    pack_documents,
+)
 from jaxnn.sequences.unroll import (
     bidirectional,
-    chunkwise,
-    recurrent,
     stack,
     unroll,
 )
@@ -206,7 +212,8 @@ __all__ = [
     "label_params", "language_model", "layer_norm", "learned_positions", "lenet", "length_mask",
     "lift", "linear_rnn", "linear_scan", "llama", "log_mel", "lora", "lru", "lstm", "mask_params",
     "max_pool", "mel_filters", "merge_lora", "metrics", "mgu", "min_gru", "min_lstm", "mixture",
-    "mlp", "mse", "nbytes", "net_arguments", "neuron", "parallel", "pixel_shuffle", "pool_steps",
+    "mlp", "mse", "nbytes", "net_arguments", "neuron", "next_tokens", "pack_documents",
+    "parallel", "pixel_shuffle", "pool_steps",
     "rbf", "recurrent", "remat", "repeat", "residual", "resnet", "rms_norm", "rnn",
     "rnn_classifier", "rnn_language_model", "rnn_tagger", "rotary", "segment_max", "segment_mean",
     "segment_softmax", "segment_sum", "seq2seq", "seq2seq_transformer", "serial",

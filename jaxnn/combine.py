@@ -78,8 +78,8 @@ def repeat(layer: Any, n: int, *, unroll: int = 1) -> Net:
     def carry(params, x):
         return _apart(jax.vmap(lambda p: initial_carry(child, p, x), axis_size=n)(params), n)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         _led("repeat", n, params)
 
         def body(x, each):
@@ -139,8 +139,8 @@ def ensemble(layer: Any, n: int) -> Net:
     def carry(params, x):
         return jax.vmap(lambda p: initial_carry(child, p, x), axis_size=n)(params)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         _led("ensemble", n, params)
 
         def member(params, state, memory, i):
@@ -172,8 +172,8 @@ def remat(layer: Any, policy: Callable | None = None) -> Net:
     """
     child = lift(layer)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
 
         def forward(params, state, memory, x, key):
             return apply_either(child, params, state, memory, x, key=key, train=train)
@@ -214,8 +214,8 @@ def with_dtype(layer: Any, dtype: Any) -> Net:
         x = jax.eval_shape(lambda x: cast(x, dtype), x)
         return initial_carry(child, cast(params, dtype), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         y, memory, state = apply_either(
             child, cast(params, dtype), state, memory, cast(x, dtype), key=key, train=train
         )

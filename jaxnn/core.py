@@ -174,8 +174,17 @@ def _check_pair(net: Layer | Cell) -> None:
     object.__setattr__(net, "apply", checked_apply(net.apply, net.name))
 
 
+# Layers over space, which on [batch, time, features] is time, and which take no mask.
+OVER_SPACE = (
+    *("conv", "conv_transpose", "depthwise_conv", "max_pool", "avg_pool", "global_max_pool"),
+    *("global_avg_pool", "adaptive_max_pool", "adaptive_avg_pool", "upsample", "pixel_shuffle"),
+    *("flatten", "log_mel"),
+)
 # Layers in which the steps of a sequence see each other, and rows do not.
-ALONG_TIME = ("attention", "transformer_block", "transformer", "group_norm", "instance_norm")
+ALONG_TIME = (
+    *("attention", "transformer_block", "transformer", "group_norm", "instance_norm"),
+    *OVER_SPACE,
+)
 
 
 def takes_mask(title: str, net: Layer | Cell) -> Net:
@@ -302,9 +311,9 @@ def check_features(x: Any, title: str) -> Any:
 def unpack_params(params: Tree, x: Any, title: str, *names: str) -> list:
     """The named params in x's dtype; raises ValueError where they are another layer's."""
     if not isinstance(params, dict) or set(params) != set(names):
-        held = sorted(params) if isinstance(params, dict) else type(params).__name__
+        given = sorted(params) if isinstance(params, dict) else type(params).__name__
         raise ValueError(
-            f"{title} takes params {list(names)}, got {held}: these are the params of another net."
+            f"{title} takes params {list(names)}, got {given}: these are the params of another net."
         )
     return [cast(params[each], x.dtype) for each in names]
 

@@ -117,7 +117,8 @@ def add(branches: Any) -> Tree:
     """The sum of branches of equal shape.
 
     Args:
-      branches: a tuple, list or dict of pytrees of arrays, such as the output of `parallel`.
+      branches: a tuple, list or dict of pytrees of arrays, such as the output of `parallel`. Of
+        pairs (x, segments) of packed rows the x are added.
 
     Returns:
       Their sum, with the shape and dtype of each branch.
@@ -133,8 +134,16 @@ def add(branches: Any) -> Tree:
     total = first
     for each in rest:
         check_same_spec(first, each, "add takes branches of one shape and dtype")
-        total = jax.tree.map(jnp.add, total, each)
+        total = _sum(total, each)
     return total
+
+
+def _sum(x: Tree, y: Tree) -> Tree:
+    """x + y; a pair of a sequence and its segments keeps these, which are names and no numbers."""
+    pair = type(x) is tuple and len(x) == 2 and getattr(x[1], "ndim", 0) == 2
+    if pair and jnp.issubdtype(x[1].dtype, jnp.integer):
+        return jax.tree.map(jnp.add, x[0], y[0]), x[1]
+    return jax.tree.map(jnp.add, x, y)
 
 
 def concatenate(branches: Any) -> jax.Array:

@@ -112,8 +112,8 @@ def make_flow(kind: str, function: Callable, children: Mapping) -> Net:
         seen = inputs(key, x, params)
         return _collapse({c: initial_carry(children[c], params[c], seen[c]) for c in children})
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         check_train(train)
         _fits(kind, params, children)
         states = {child: () if is_stateless(state) else state[child] for child in children}
@@ -124,7 +124,7 @@ def make_flow(kind: str, function: Callable, children: Mapping) -> Net:
         def call(child, x):
             layer, before = children[child], times[child]
             times[child] += 1
-            mine = fold_in(key, order[child])
+            child_key = fold_in(key, order[child])
             with error_scope(
                 place(child, before), f"{child}:{before}" if before else str(child), layer, x
             ):
@@ -134,7 +134,7 @@ def make_flow(kind: str, function: Callable, children: Mapping) -> Net:
                     states[child],
                     memories[child],
                     x,
-                    key=fold_in(mine, before) if before else mine,
+                    key=fold_in(child_key, before) if before else child_key,
                     train=train,
                 )
                 remembers = isinstance(layer, Cell)
@@ -204,10 +204,10 @@ def _mark(title: str, y: Tree) -> Tree:
 
 
 def _fits(kind: str, params: Tree, children: Mapping) -> None:
-    held = dict(enumerate(params)) if isinstance(params, tuple | list) else params
-    if not isinstance(held, dict) or set(held) != set(children):
+    given = dict(enumerate(params)) if isinstance(params, tuple | list) else params
+    if not isinstance(given, dict) or set(given) != set(children):
         raise ValueError(
             f"{kind} has the children {list(children)}, the params have "
-            f"{list(held) if isinstance(held, dict) else describe(params)}: these are the params "
+            f"{list(given) if isinstance(given, dict) else describe(params)}: these are the params "
             "of another net."
         )

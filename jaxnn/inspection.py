@@ -106,7 +106,7 @@ def summary_rows(net: Layer | Cell, x: Tree) -> list[LayerSummary]:
             shape = describe(eqn.outvars[0].aval) + (f" x {times}" if times > 1 else "")
             outputs[where + ("[" + leaf if leaf else "")] = (kind, shape)
         else:
-            macs[where] = macs.get(where, 0) + times * _macs(eqn)
+            macs[where] = macs.get(where, 0) + times * equation_macs(eqn)
 
     def size(tree, path):
         under = jax.tree_util.tree_leaves_with_path(tree)
@@ -169,11 +169,11 @@ def _within(path: str, base: str) -> bool:
 
 def _walk(jaxpr: Any, path: tuple, times: int) -> Iterator[tuple[tuple, int, Any]]:
     """Every equation at any depth that is needed, with its path of scopes and how often it runs."""
-    for eqn in _needed(jaxpr):
+    for eqn in needed_equations(jaxpr):
         here = path + scopes(eqn)
         inner = [getattr(each, "jaxpr", each) for each in jex.jaxprs_in_params(eqn.params)]
         if eqn.primitive.name == "cond":
-            inner = [max(inner, key=lambda one: sum(t * _macs(e) for _, t, e in _walk(one, (), 1)))]
+            inner = [max(inner, key=_total)]
         if not inner:
             yield here, times, eqn
         trips = eqn.params["length"] if eqn.primitive.name == "scan" else 1
@@ -181,7 +181,11 @@ def _walk(jaxpr: Any, path: tuple, times: int) -> Iterator[tuple[tuple, int, Any
             yield from _walk(each, here, times * trips)
 
 
-def _needed(jaxpr: Any) -> list:
+def _total(jaxpr: Any) -> int:
+    return sum(times * equation_macs(eqn) for _, times, eqn in _walk(jaxpr, (), 1))
+
+
+def needed_equations(jaxpr: Any) -> list:
     """The equations whose outputs are used, in their order; compilers leave out the others."""
     used, needed = set(map(id, jaxpr.outvars)), []
     for eqn in reversed(jaxpr.eqns):
@@ -191,8 +195,8 @@ def _needed(jaxpr: Any) -> list:
     return needed[::-1]
 
 
-def _macs(eqn: Any) -> int:
-    """Multiply-adds of one equation."""
+def equation_macs(eqn: Any) -> int:
+    """Multiply-adds of one equation of a jaxpr."""
     if eqn.primitive.name == "dot_general":
         (contracted, _), _ = eqn.params["dimension_numbers"]
         shape = eqn.invars[0].aval.shape
@@ -203,6 +207,13 @@ def _macs(eqn: Any) -> int:
         # Zeros between the inputs of a transposed convolution need no work.
         holes = math.prod(eqn.params["lhs_dilation"]) * eqn.params["batch_group_count"]
         return math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) // width // holes
+    if eqn.primitive.name == "ragged_dot_general":
+        numbers = eqn.params["ragged_dot_dimension_numbers"]
+        (contracted, _), _ = numbers.dot_dimension_numbers
+        shape, y = eqn.invars[0].aval.shape, eqn.outvars[0].aval.shape
+        # Where the groups lie along the contracted axis, each has a product of its own.
+        y = y[1:] if numbers.lhs_ragged_dimensions[0] in contracted else y
+        return math.prod(y) * math.prod(shape[i] for i in contracted)
     return 0
 
 

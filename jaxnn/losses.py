@@ -139,19 +139,19 @@ def ignore_label(loss: Callable, label: int = -100) -> Callable:
         raise TypeError(f"ignore_label: label must be an integer, got {label!r}.")
 
     def counted(logits, labels):
-        held = labels != label
+        valid = labels != label
         if jnp.ndim(logits) == jnp.ndim(labels) + 1:
             check_labels(labels, logits.shape[-1], "ignore_label", label)
         # Zeros in the place of what is left out: its infinities would have NaN as gradient.
-        wide = held.reshape(*held.shape, *(1,) * (jnp.ndim(logits) - held.ndim))
-        values = loss(jnp.where(wide, logits, 0), jnp.where(held, labels, 0))
+        wide = valid.reshape(*valid.shape, *(1,) * (jnp.ndim(logits) - valid.ndim))
+        values = loss(jnp.where(wide, logits, 0), jnp.where(valid, labels, 0))
         if jnp.shape(values) != jnp.shape(labels):
             raise ValueError(
                 f"ignore_label takes a loss of one number a position, got {describe(values)} for "
                 f"labels {describe(labels)}."
             )
-        total = at_least_float32(jnp.where(held, values, 0)).sum()
-        return total / jnp.maximum(held.sum(), 1).astype(total.dtype)
+        total = at_least_float32(jnp.where(valid, values, 0)).sum()
+        return total / jnp.maximum(valid.sum(), 1).astype(total.dtype)
 
     return counted
 
@@ -187,10 +187,10 @@ def mean_over_rows(
         )
     shape = jnp.shape(value)
     # Positions are all axes but that of features: [batch], [batch, time], [batch, height, width].
-    held = [jnp.shape(leaf) for leaf in jax.tree.leaves((prediction, target))]
-    if shape[1:] == (1,) and set(held) == {shape}:
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves((prediction, target))]
+    if shape[1:] == (1,) and set(shapes) == {shape}:
         shape = shape[:1]  # one output a row
-    if shape and not any(shape == of[: len(shape)] and _is_rows(shape, of) for of in held):
+    if shape and not any(shape == of[: len(shape)] and _is_rows(shape, of) for of in shapes):
         raise ValueError(
             f"{title} must be one number or one a row, got {describe(value)} for predictions "
             f"{describe(prediction)} and targets {describe(target)}: make their shapes equal, or "

@@ -45,6 +45,9 @@ NAMES = {
     "train": "jaxnn.training.fit",
     "evaluate": "jaxnn.training.evaluate",
     "predict": "jaxnn.training.predict",
+    "save": "jaxnn.interop.save(path, params)",
+    "load": "jaxnn.interop.load(path, like=params)",
+    "checkpoint": "the argument checkpoint= of jaxnn.training.fit; jax.checkpoint is jaxnn.remat",
     "sigmoid": "jax.nn.sigmoid",
     "tanh": "jax.numpy.tanh",
 }

@@ -2,15 +2,18 @@
 
 import doctest
 import functools
+import inspect
 import re
 import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import jaxnn as nn
@@ -102,6 +105,29 @@ def test_every_public_name_exists(page):
         for path in re.findall(r"(?<![\w.])nn\.(\w+(?:\.\w+)*)", span):
             if path.split(".")[-1] not in ("NAME", "prelu"):
                 named(path)
+
+
+def test_the_code_of_the_page_of_training_runs():
+    page = doctest.DocTestParser().get_doctest(
+        PAGES["docs/training.md"], {}, "training", "docs/training.md", 0
+    )
+    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(page)
+    assert result.attempted > 40
+    assert result.failed == 0
+
+
+def test_the_table_of_recipes_names_arguments_that_exist():
+    rows = re.findall(r"^\|.*\| ([^|]+) \|$", PAGES["docs/training.md"], re.MULTILINE)
+    spans = [span for row in rows[1:] for span in re.findall(r"`([^`]+)`", row)]
+    assert len(spans) >= 20
+    for span in spans:
+        for path in re.findall(r"optax\.[\w.]+", span):
+            assert functools.reduce(getattr, path.split(".")[1:], optax), span
+        name = re.match(r"(?:nn\.)?([\w.]+)\(", span)
+        if name and not name[1].startswith(("optax", "jax")):
+            function: Any = named("training.fit" if name[1] == "fit" else name[1])
+            given = set(re.findall(r"(\w+)=", span))
+            assert given <= inspect.signature(function).parameters.keys(), span
 
 
 def test_every_name_in_the_contents_exists():

@@ -17,31 +17,33 @@ from tests.registry import ENTRIES, HALF
 
 KEY = jax.random.key(0)
 # Small entries that every law binds one of, and which are run on optimized programs too.
-PLAIN = {"batch_norm of images", "lstm", "attention", "conv", "gcn"}
-# One entry or two of each family. The laws that compile most (7, 10, 11) are run by these, and by
-# all others with `--long`; the recipes of law 10 that are not "fully sharded" by these alone.
+PLAIN = {"batch_norm of images", "attention"}
+# One entry or two of each family. The laws that compile most (3 op by op, 7, 10, 11) are run by
+# these, and by all others with `--long`; the recipes of law 10 that are not "fully sharded" by
+# these alone.
 FAMILIES = {
     "dense", "batch_norm of images", "dropout", "embedding", "spectral_norm", "lstm", "lru masked",
     "conv_lstm", "unroll to the last", "attention", "transformer_block with a memory", "conv",
     "mlp", "rnn_classifier", "unet", "dcgan_generator", "variational", "vector_quantizer",
     "capsnet", "mixture, a tree", "sparse_mixture", "lif", "gcn", "repeat", "rbf_net", "som",
 }  # fmt: skip
-LONG = {7, 10, 11}
+# Those of law 13, in which one differs from the other in what it does at the start of a document.
+PACKED = {"lstm", "lru masked", "attention", "stack", "gpt2 cached", "rnn_classifier"}
 
 
-def marks(number, name):
+def marks(number, name, long):
     """The marks of an entry under a law; one process takes all laws of an entry."""
     yield pytest.mark.xdist_group(name)
     if name in PLAIN:
         yield pytest.mark.ordinary
-    if number in LONG and name not in FAMILIES:
+    if long and name not in (PACKED if number == 13 else FAMILIES):
         yield pytest.mark.long
 
 
-def law(number, only=lambda entry: True):
-    """Runs a test over the entries that the law binds."""
+def law(number, only=lambda entry: True, *, long=False):
+    """Runs a test over the entries that the law binds; if long, over all with `--long` alone."""
     names = [
-        pytest.param(name, marks=list(marks(number, name)))
+        pytest.param(name, marks=list(marks(number, name, long)))
         for name, entry in ENTRIES.items()
         if number not in entry.exempt and only(entry)
     ]
@@ -129,7 +131,7 @@ def test_state_keeps_its_shapes(name, train):
     chex.assert_trees_all_equal_shapes_and_dtypes(state, traces(name, train)[1][1])
 
 
-@law(3)
+@law(3, long=True)
 def test_jit_equals_eager(name):
     net, params, state, x = made(name)
     train = modes(name)[-1]
@@ -236,7 +238,7 @@ def test_gradients_are_those_of_finite_differences(name, train):
     np.testing.assert_allclose(sum(jax.tree.leaves(dots)), numeric, rtol=1e-5, atol=1e-7)
 
 
-@law(7)
+@law(7, long=True)
 def test_ensemble_is_a_loop_over_members(name):
     net, _, _, x = made(name)
     params, state, y, after = gathered(net, KEY, x)
@@ -249,7 +251,7 @@ def test_ensemble_is_a_loop_over_members(name):
         chex.assert_trees_all_close(alone, mine, **rounding(name))
 
 
-@law(7)
+@law(7, long=True)
 def test_repeat_is_its_slices_one_after_the_other(name):
     net, params, state, x = made(name)
     if core.spec(x) != core.spec(run(name, params, state, x)[0]):
@@ -387,7 +389,7 @@ RECIPE_CASES = [
         name,
         recipe,
         marks=[
-            *marks(10, name),
+            *marks(10, name, True),
             *[pytest.mark.long] * (recipe != "fully sharded" and name not in PLAIN),
         ],
     )
@@ -456,7 +458,7 @@ def is_sequence(x):
     return any(leaf.shape[1:2] == (6,) for leaf in jax.tree.leaves(x))
 
 
-@law(11)
+@law(11, long=True)
 def test_one_export_serves_every_platform_and_number_of_rows_and_steps(name):
     net, params, state, x = made(name)
     exempt = ENTRIES[name].exempt
@@ -492,3 +494,101 @@ def test_a_train_step_is_traced_once(name):
     for _ in range(3):
         train, _ = jax.eval_shape(step, train, core.spec(x))
     assert len(traces) == 1
+
+
+# Documents in rows of 6 steps: with padding before, within and after them, one that fills its row,
+# neighbors of one number with others between, and a row without any.
+SEGMENTS = np.array(
+    [[1, 1, 1, 2, 2, 0], [3, 3, 3, 3, 3, 3], [1, 2, 2, 3, 3, 3], [2, 2, 0, 2, 1, 1],
+     [0, 1, 1, 1, 2, 3], [5, 5, 4, 4, 5, 5], [1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 0, 0]], np.int32
+)  # fmt: skip
+
+
+def documents():
+    """(row, its steps) of each document in SEGMENTS."""
+    found = []
+    for row, segments in enumerate(SEGMENTS):
+        before = 0
+        for step in np.flatnonzero(segments):
+            if segments[step] != before:
+                found.append((row, []))
+            found[-1][1].append(step)
+            before = segments[step]
+    return found
+
+
+def apart(leaf):
+    """Packed rows as one row for each document, [documents, 6, ...]; of others, the rows."""
+    leaf = np.asarray(leaf)
+    rows = leaf[[row for row, _ in documents()]]
+    if leaf.shape[1:2] != (6,):
+        return rows
+    rows = np.zeros_like(rows)
+    for i, (row, steps) in enumerate(documents()):
+        rows[i, : len(steps)] = leaf[row, steps]
+    return rows
+
+
+def steps_of(y):
+    """What a net gives for each step."""
+    return [leaf for leaf in jax.tree.leaves(y) if core.floating(leaf) and leaf.shape[1:2] == (6,)]
+
+
+def packed(name):
+    """The input of an entry as packed rows; None if it takes no mask, or if it refuses them."""
+    net, params, state, x = made(name)
+    if not is_sequence(x):
+        return None
+    pack, look = ENTRIES[name].pack, lambda x: forward(net, params, state, x)
+    try:
+        jax.eval_shape(look, pack(x, SEGMENTS > 0))
+    except Exception:
+        return None
+    x = pack(x, jnp.asarray(SEGMENTS))
+    try:
+        jax.eval_shape(look, x)
+    except (TypeError, ValueError) as error:
+        if "document" not in str(error):
+            raise
+        return None
+    return x
+
+
+@law(13, long=True)
+def test_a_packed_row_equals_its_documents_apart(name):
+    _, params, state, x = made(name)
+    together = packed(name)
+    if together is None:
+        return
+    lengths = np.array([len(steps) for _, steps in documents()])
+    mask = np.arange(6) < lengths[:, None]
+    alone = ENTRIES[name].pack(jax.tree.map(apart, x), mask)
+    y, z = (steps_of(run(name, params, state, each)[0]) for each in (together, alone))
+    assert y
+    for ours, theirs in zip(y, z, strict=True):
+        wide = mask.reshape(*mask.shape, *(1,) * (ours.ndim - 2))
+        assert_close(name, apart(ours), np.where(wide, theirs, 0))
+
+
+@law(13, is_cell, long=True)
+def test_any_split_of_packed_rows_gives_the_same(name):
+    net, params, state, _ = made(name)
+    x = packed(name)
+    if x is None or 8 in ENTRIES[name].exempt:
+        return
+    whole, _ = advance(net, params, state, net.carry(params, x), x)
+    carry, parts = net.carry(params, x), []
+    for start, end in ((0, 2), (2, 3), (3, 6)):
+        chunk = jax.tree.map(lambda leaf, a=start, b=end: leaf[:, a:b], x)
+        y, carry = advance(net, params, state, carry, chunk)
+        parts.append(y)
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *parts)
+    for ours, theirs in zip(steps_of(whole), steps_of(joined), strict=True):
+        assert_close(name, ours, theirs)
+
+
+def assert_close(name, ours, theirs):
+    half = ENTRIES[name].exempt is HALF
+    chex.assert_trees_all_close(
+        ours, theirs, **(rounding(name) if half else {"rtol": 1e-5, "atol": 1e-5})
+    )

@@ -72,6 +72,7 @@ def test_a_ragged_batch_of_one_row_does_not_end_a_run():
 
 @pytest.mark.parametrize("options", [{}, {"capacity": 1.0}, {"shared": 1}, {"form": "ragged"}])
 @pytest.mark.parametrize("train", [False, True])
+@pytest.mark.first(3)
 def test_padding_takes_no_expert_and_counts_in_no_loss(options, train):
     net = nn.mixture.sparse_mixture(16, 4, 2, **options)
     params, state = begin(net, ROWS)
@@ -135,6 +136,7 @@ def test_stack_refuses_a_net_that_hides_such_a_layer():
     [nn.attention(2), parts.block(2, 8), parts.transformer(2, 2, 8, alibi=True)],
     ids=["attention", "block", "transformer"],
 )
+@pytest.mark.first(1)
 def test_attention_in_a_stack_does_not_see_padding(layer):
     net = nn.unroll(nn.stack(nn.gru(8), layer, nn.dense(2)))
     x = jnp.nan_to_num(X)

@@ -114,9 +114,9 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
     (3, 2)
     """
     # Each of theirs is a view into one of ours, which says its shape, and takes it in.
-    held = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in flatten_names(like).items()}
+    arrays = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in flatten_names(like).items()}
     prefix = layout.prefix if any(name.startswith(layout.prefix) for name in tensors) else ""
-    views, spare = _views(layout, held, prefix)
+    views, spare = _views(layout, arrays, prefix)
     given = {name: tensor for name, tensor in tensors.items() if not _passed(layout, name)}
     for name, source in layout.tied.items():
         source = source if prefix else source.removeprefix(layout.prefix)
@@ -131,7 +131,7 @@ def from_layout(layout: Layout, tensors: Mapping[str, Any], like: Tree) -> Tree:
     check_names(views, given, spare)
     for name, view in views.items():
         view[...] = given[name]
-    return load_into(like, held)
+    return load_into(like, arrays)
 
 
 def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
@@ -153,9 +153,9 @@ def to_layout(layout: Layout, params: Tree) -> dict[str, np.ndarray]:
     >>> {name: w.shape for name, w in nn.interop.to_layout(layout, params).items()}
     {'fc.weight': (2, 3), 'fc.bias': (2,)}
     """
-    held = {name: np.asarray(leaf) for name, leaf in flatten_names(params).items()}
-    views, spare = _views(layout, held, layout.prefix)
-    absent = [row.ours for row in layout.rows if not any(name in held for name in _ours(row))]
+    arrays = {name: np.asarray(leaf) for name, leaf in flatten_names(params).items()}
+    views, spare = _views(layout, arrays, layout.prefix)
+    absent = [row.ours for row in layout.rows if not any(name in arrays for name in _ours(row))]
     if spare or absent:
         raise ValueError(
             "these params are not of this layout's net"
@@ -197,16 +197,16 @@ def _array(layer: str, end: str) -> str:
 
 
 def _views(
-    layout: Layout, held: Mapping[str, np.ndarray], prefix: str
+    layout: Layout, arrays: Mapping[str, np.ndarray], prefix: str
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Theirs by name, each a view of ours; and the names of ours that are in no row."""
-    views, spare = {}, dict.fromkeys(held)
+    views, spare = {}, dict.fromkeys(arrays)
     for row in layout.rows:
         names = _ours(row)
         for (theirs, _, view), name in zip(KINDS[row.kind], names, strict=True):
-            if name in held:
+            if name in arrays:
                 spare.pop(name)
-                for layer, part in _parts(row, held[name]):
+                for layer, part in _parts(row, arrays[name]):
                     layer = layer if prefix else layer.removeprefix(layout.prefix)
                     views[_array(layer, theirs)] = view(part)
     return views, list(spare)

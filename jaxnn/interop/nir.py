@@ -102,24 +102,24 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
     at: Any = tuple(shape)
     order: Any = None  # order: of features that were images, by ours
     nodes: list[Any] = [nir.Input(np.array(_first(at)))]
-    for part, held in zip(parts, params, strict=True):
+    for part, weights in zip(parts, params, strict=True):
         if isinstance(part, Flatten):
             order = np.arange(math.prod(at)).reshape(at)
             order = np.moveaxis(order, -1, 0).ravel()
             node = nir.Flatten({"input": np.array(_first(at))}, start_dim=0)
             at = (math.prod(at),)
         elif isinstance(part, Affine):
-            w = np.array(held["w"])
+            w = np.array(weights["w"])
             if w.shape[0] != at[-1] or len(at) != 1:
                 raise ValueError(f"to_nir: weights {list(w.shape)} do not take {list(at)}.")
             w, order = (w if order is None else w[order]), None
-            node = nir.Affine(w.T.copy(), np.array(held["b"])) if part.bias else nir.Linear(w.T)
+            node = nir.Affine(w.T.copy(), np.array(weights["b"])) if part.bias else nir.Linear(w.T)
             at = (part.width,)
         elif isinstance(part, Conv):
-            w = np.array(held["w"])
+            w = np.array(weights["w"])
             node = nir.Conv2d(
                 at[:2], w.transpose(3, 2, 0, 1).copy(), part.stride, part.padding, 1, 1,
-                np.array(held["b"]),
+                np.array(weights["b"]),
             )  # fmt: skip
             at = (*map(int, node.output_type["output"][1:]), part.width)
         elif isinstance(part, AvgPool):
@@ -127,7 +127,7 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
             node = nir.AvgPool2d(size, size, np.zeros_like(size))
             at = (at[0] // part.size[0], at[1] // part.size[1], at[2])
         else:
-            node = _neuron(nir, part, held, at, dt)
+            node = _neuron(nir, part, weights, at, dt)
             if order is not None:
                 raise ValueError("to_nir: neurons come before the flattening, or after weights.")
         nodes.append(node)
@@ -135,13 +135,13 @@ def to_nir(parts: Sequence[Part], params: Tree, shape: tuple[int, ...], *, dt: f
     return nir.NIRGraph.from_list(*nodes)
 
 
-def _neuron(nir: Any, part: Any, held: Any, at: tuple, dt: float) -> Any:
+def _neuron(nir: Any, part: Any, weights: Any, at: tuple, dt: float) -> Any:
     """A node of neurons, with a number for each."""
 
     def full(name):
         value = getattr(part, name)
         if name in part.learn:
-            raw = np.asarray(held[name], np.float64)
+            raw = np.asarray(weights[name], np.float64)
             value = 1 / (1 + np.exp(-raw)) if name.endswith("decay") else np.exp(raw)
         return np.ascontiguousarray(np.moveaxis(np.broadcast_to(value, at), -1, 0), np.float64)
 
@@ -184,13 +184,13 @@ def from_nir(graph: Any, *, dt: float = DT) -> tuple[tuple[Part, ...], tuple]:
     params: list[Any] = []
     shape: Any = None  # where features were images, theirs: (channels, height, width)
     for name, node in _chain(nir, graph):
-        part, held = _part(nir, name, node, dt, shape)
+        part, weights = _part(nir, name, node, dt, shape)
         if isinstance(part, Flatten):
             shape = tuple(int(n) for n in node.input_type["input"])
         elif isinstance(part, Affine):
             shape = None
         parts.append(part)
-        params.append(held)
+        params.append(weights)
     return tuple(parts), tuple(params)
 
 
@@ -200,8 +200,8 @@ def _part(nir: Any, name: str, node: Any, dt: float, shape: Any) -> tuple[Part, 
         if shape is not None:
             w = w.reshape(*shape, -1).transpose(1, 2, 0, 3).reshape(w.shape)
         bias = isinstance(node, nir.Affine)
-        held = {"w": w.copy(), "b": np.asarray(node.bias)} if bias else {"w": w.copy()}
-        return Affine(w.shape[1], bias), held
+        weights = {"w": w.copy(), "b": np.asarray(node.bias)} if bias else {"w": w.copy()}
+        return Affine(w.shape[1], bias), weights
     if isinstance(node, nir.Conv2d):
         if node.groups != 1 or isinstance(node.padding, str) or set(node.dilation) != {1}:
             raise ValueError(f"from_nir: {name} has groups, dilation or padding by name.")
@@ -266,7 +266,7 @@ def _from_neuron(nir: Any, name: str, node: Any, dt: float) -> tuple[Part, Any]:
             )
         kind = CubaLif if isinstance(node, nir.CubaLIF) else Lif
     numbers: dict[str, Any] = {}
-    held: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
     for each, value in found.items():
         value = np.asarray(value, np.float64)
         numbers[each] = float(value.flat[0])
@@ -277,8 +277,8 @@ def _from_neuron(nir: Any, name: str, node: Any, dt: float) -> tuple[Part, Any]:
                 raise ValueError(f"from_nir: {each} of {name} differs from place to place.")
             rate = each.endswith("decay")
             raw = np.log(rows[:, 0] / (1 - rows[:, 0])) if rate else np.log(rows[:, 0])
-            held[each] = raw.astype(np.float32)
-    return kind(**numbers, learn=tuple(held)), held or ()
+            weights[each] = raw.astype(np.float32)
+    return kind(**numbers, learn=tuple(weights)), weights or ()
 
 
 def _chain(nir: Any, graph: Any) -> list[tuple[str, Any]]:

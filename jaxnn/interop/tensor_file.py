@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnn.checks import install
 from jaxnn.core import Tree
-from jaxnn.interop.names import flatten_names
+from jaxnn.interop.names import flatten_names, load_into
 
 
 def save(path: str | os.PathLike, params: Tree) -> None:
@@ -54,28 +54,32 @@ def save(path: str | os.PathLike, params: Tree) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; `load_into` makes a pytree of them.
+def load(path: str | os.PathLike, like: Tree = None) -> Tree:
+    """The arrays of a safetensors file by name, or as the pytree that `save` was given.
 
     Args:
       path: the file.
+      like: params of the same structure, shapes and dtypes, or `ShapeDtypeStruct`s from
+        `jax.eval_shape(net.init, key, x)`; see `load_into`.
 
     Returns:
-      A dict from names to arrays.
+      A dict from names to arrays of NumPy; with `like`, a pytree of arrays.
 
     Raises:
       ImportError: if safetensors is not installed, with the command that installs it.
       OSError: if there is no such file.
       ValueError: if the file is truncated or not a safetensors file, or NumPy does not have a
-        dtype.
+        dtype; if the file does not fit `like`, with the names that differ.
 
     >>> import jax, jaxnn as nn, tempfile
     >>> path = tempfile.mkdtemp() + "/net.safetensors"
     >>> params, _ = nn.dense(2).init(jax.random.key(0), jax.numpy.ones((4, 3)))
     >>> nn.interop.save(path, params)
-    >>> same = nn.interop.load_into(params, nn.interop.load(path))
+    >>> same = nn.interop.load(path, like=params)
     >>> bool((same["w"] == params["w"]).all())
     True
+    >>> sorted(nn.interop.load(path))
+    ['b', 'w']
     """
     library = _library()
     with open(path, "rb") as file:
@@ -83,11 +87,18 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if head == b"PK\x03\x04":
         raise ValueError(f"{path} is an archive: read a .pt file with nn.interop.load_torch.")
     try:
-        return library.numpy.load_file(path)
+        tensors = library.numpy.load_file(path)
     except library.SafetensorError as error:
         raise ValueError(f"{path} is truncated, or no safetensors file ({error}).") from error
     except (AttributeError, KeyError) as error:
         raise ValueError(f"{path} holds a dtype that NumPy does not have ({error}).") from error
+    if like is None:
+        return tensors
+    try:
+        return load_into(like, tensors)
+    except ValueError as error:
+        error.add_note(f"in {path}")
+        raise
 
 
 def _library() -> Any:

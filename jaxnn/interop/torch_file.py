@@ -85,8 +85,8 @@ def _arrays(made: Any, part: str | None, numbers: Any, path: str) -> dict[str, n
         views[name] = view
     if not views:
         raise ValueError(f"{path} holds no tensors by name: write them with {MEND}.")
-    held = {view.storage: numbers(view.storage) for view in views.values()}
-    return {name: _array(held[view.storage], view, name, path) for name, view in views.items()}
+    storages = {view.storage: numbers(view.storage) for view in views.values()}
+    return {name: _array(storages[view.storage], view, name, path) for name, view in views.items()}
 
 
 def _views(node: Any, name: str, path: str, seen: set, depth: int) -> Iterator[tuple[str, Tensor]]:

@@ -25,7 +25,7 @@ from jaxnn.layers.norm_parts import (
     widen,
 )
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import broadcast_mask, split_mask, zero_masked
+from jaxnn.sequences.masks import broadcast_mask, split_mask, valid_steps, zero_masked
 
 
 @factory
@@ -50,7 +50,8 @@ def batch_norm(
     mean 0 and variance 1. A batch of one value a feature, which has no variance, is normalized by
     the state, which then stays as it is.
 
-    For (x, mask), with a bool mask [batch, time], the statistics are those of the valid steps only.
+    For (x, mask), with a bool mask [batch, time] or segments, the statistics are those of the valid
+    steps only, which are the same in packed rows as in a row for each document.
 
     Args:
       momentum: the fraction of the running statistics kept at each step, in [0, 1). PyTorch's
@@ -116,12 +117,13 @@ def batch_norm(
         return origin + mean, mean, total(jnp.square(wide - mean) * valid) / n, wide
 
     def init(key, x):
-        x, _ = split_mask(x)
+        x, _ = split_mask(x, "batch_norm", segments=True)
         params, shape, dtype = start(key, x), x.shape[-1:], core.param_dtype(x)
         return params, {"mean": jnp.zeros(shape, dtype), "variance": jnp.ones(shape, dtype)}
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, "batch_norm", segments=True)
+        mask = valid_steps(mask)
         x = x if mask is None else zero_masked(x, mask)
         wide, state = widen(x, "batch_norm"), core.require_state(state, "batch_norm")
         running = [across(state[each], wide, "batch_norm") for each in ("mean", "variance")]

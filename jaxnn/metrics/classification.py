@@ -252,17 +252,17 @@ def _classes(
     y, labels = np.asarray(prediction), np.asarray(target)
     if labels.dtype.kind not in "iub":
         raise TypeError(f"{title} takes integer labels, got {describe(labels)}.")
-    held = np.ones(labels.shape, bool) if ignore is None else labels != ignore
+    counted = np.ones(labels.shape, bool) if ignore is None else labels != ignore
     if y.dtype.kind in "iub" and y.shape == labels.shape:
-        if (labels[held] < 0).any():
-            raise ValueError(f"{title}: a label is {labels[held].min()}: name it by ignore=.")
-        return y[held], labels[held]
+        if (labels[counted] < 0).any():
+            raise ValueError(f"{title}: a label is {labels[counted].min()}: name it by ignore=.")
+        return y[counted], labels[counted]
     if y.shape[:-1] != labels.shape or y.ndim == 0 or y.shape[-1] < 2 or y.dtype.kind in "iub":
         raise ValueError(
             f"{title} takes logits [..., classes] of two classes or more, or classes [...], for "
             f"labels [...], got {describe(y)} for {describe(labels)}."
         )
-    check_labels(labels[held].astype(int), y.shape[-1], title)
-    if np.isnan(y[held].astype(np.float32)).any():
+    check_labels(labels[counted].astype(int), y.shape[-1], title)
+    if np.isnan(y[counted].astype(np.float32)).any():
         raise ValueError(f"{title}: a logit is NaN, so no class is predicted.")
-    return y[held].argmax(axis=-1), labels[held]
+    return y[counted].argmax(axis=-1), labels[counted]

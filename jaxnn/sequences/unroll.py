@@ -1,9 +1,8 @@
-"""Sequences: cells from one-step functions, layers from cells, masks, directions and stacks.
+"""Sequences: layers from cells, directions and stacks.
 
-A cell that is given a pair (x, mask), as `jaxnn.sequences.masks` describes it, keeps its carry and
-outputs zeros at masked steps, and returns (y, mask). A chain of cells therefore passes the mask on,
-and `stack` leads it around the layers between cells. A padded sequence gives the same outputs,
-gradients and carry as the sequence without padding.
+A cell is given (x, mask) and returns (y, mask), as `jaxnn.sequences.chunks` describes it. A chain
+of cells therefore passes the mask on, or the segments of packed rows, and `stack` leads it around
+the layers between cells.
 """
 
 from collections.abc import Callable
@@ -13,136 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn import core
-from jaxnn.checks import title_of
 from jaxnn.core import Cell, Layer, Net, Tree
 from jaxnn.flow import concatenate, serial, wire
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import broadcast_mask, normalize_mask, split_mask, zero_masked
-
-
-def recurrent(
-    init: Callable,
-    carry: Callable,
-    step: Callable,
-    project: Callable | None = None,
-    fused: Callable | None = None,
-    *,
-    name: str = "",
-) -> Cell:
-    """A cell from the function of one step: (memory_t, y_t) = step(params, memory_{t-1}, x_t).
-
-    With `project`, step takes project(params, x_t) instead of x_t. On a CPU the projection runs
-    inside the scan, unless there are few rows; elsewhere it runs once over all steps before the
-    scan, as one large matmul.
-
-    Args:
-      init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without a mask.
-      carry: (params, x) -> the memory before the first step; every leaf [batch, ...].
-      step: (params, memory, x_t) -> (memory, y_t), with params in the dtype of x's floats and every
-        leaf of x_t and y_t [batch, ...].
-      project: (params, x) -> inputs of the step that do not depend on the memory, for x_t [batch,
-        ...] as for x [time, batch, ...].
-      fused: (params) -> a function (memory, x_t) -> (memory, y_t) that does both at once, for CPUs;
-        what it computes from params is computed once, before the first step.
-      name: the name of the cell in errors; by default that of the function around `init`.
-
-    Returns:
-      A cell over chunks [batch, time, ...] or pairs (x, mask).
-
-    Raises:
-      TypeError: if a mask is not bool.
-      ValueError: if a mask is not [batch, time], or a carry has another batch size or dtype.
-
-    >>> import jax, jaxnn as nn
-    >>> from jax.numpy import ones, zeros_like
-    >>> leak = lambda params, h, x: (0.5 * h + x, 0.5 * h + x)
-    >>> cell = nn.recurrent(lambda key, x: ((), ()), lambda params, x: zeros_like(x[:, 0]), leak)
-    >>> nn.unroll(cell)((), ones((1, 4, 1))).ravel().tolist()
-    [1.0, 1.5, 1.75, 1.875]
-    """
-
-    def inline(params, memory, x, mask):
-        def apart(memory, x):
-            return step(params, memory, x if project is None else project(params, x))
-
-        if fused is not None and project is not None:
-            jax.eval_shape(project, params, x)  # what it refuses, it names with the true shapes
-        # What is made of params before the first step is worth several steps.
-        alone = jax.tree.leaves(x)[0].shape[0] == 1
-        once = apart if fused is None or alone else fused(params)
-        # What matmuls gave is kept for the gradient and all else is computed anew, in as much time
-        # as it takes to write and read it, and with less than half of the memory.
-        kept = jax.checkpoint_policies.dots_saveable
-        return _scan(jax.checkpoint(once, prevent_cse=False, policy=kept), memory, x, mask)
-
-    def hoisted(params, memory, x, mask):
-        x = project(params, x) if project else x
-        return _scan(lambda memory, x: step(params, memory, x), memory, x, mask)
-
-    def run(params, memory, x, mask):
-        params = core.cast(params, core.float_dtype(x))
-        args = params, memory, *_swap((x, mask))
-        if project is None:
-            memory, y = inline(*args)
-        elif _few_rows(memory):
-            memory, y = hoisted(*args)
-        else:
-            # Measured on two CPU cores: hoisted, the forward pass of an LSTM takes 1.6 times as
-            # long, since its inputs [time, batch, 4 width] leave the cache.
-            memory, y = jax.lax.platform_dependent(*args, cpu=inline, default=hoisted)
-        return memory, _swap(y)
-
-    return chunkwise(init, carry, run, name=name)
-
-
-def chunkwise(init: Callable, carry: Callable, run: Callable, *, name: str = "") -> Cell:
-    """A cell from the function of a whole chunk: (memory, y) = run(params, memory, x, mask).
-
-    Pairs (x, mask) are handled here, except for one thing that only `run` can do: it must return
-    the memory as if the masked steps did not exist. At these steps x is zero, and y is ignored.
-
-    Args:
-      init: (key, x) -> (params, ()), where x is a chunk [batch, time, ...] without a mask.
-      carry: (params, x) -> the memory before the first step.
-      run: (params, memory, x, mask) -> (memory, y), with mask bool [batch, time] or None.
-      name: the name of the cell in errors; by default that of the function around `init`.
-
-    Returns:
-      A cell over chunks [batch, time, ...] or pairs (x, mask).
-
-    Raises:
-      TypeError: if a mask is not bool.
-      ValueError: if a mask is not [batch, time], or a carry has another batch size or dtype.
-
-    >>> import jax, jaxnn as nn
-    >>> def total(params, memory, x, mask):
-    ...     y = memory[:, None] + jax.numpy.cumsum(x, axis=1)
-    ...     return y[:, -1], y
-    >>> cell = nn.chunkwise(lambda key, x: ((), ()), lambda _, x: 0 * x[:, 0], total)
-    >>> nn.unroll(cell)((), jax.numpy.ones((1, 4, 1))).ravel().tolist()
-    [1.0, 2.0, 3.0, 4.0]
-    """
-    title = name or title_of(init)
-
-    def start(key, x):
-        return init(key, split_mask(x)[0])
-
-    def memory_of(params, x):
-        return carry(params, split_mask(x)[0])
-
-    def apply(params, state, carry_x, *, key=None, train=False):
-        core.check_train(train)
-        memory, x = carry_x
-        x, mask = split_mask(x)
-        wanted = jax.eval_shape(carry, params, x)
-        core.check_same_spec(
-            wanted, core.spec(memory), f"{title} takes the carry of cell.carry(params, x)"
-        )
-        x = x if mask is None else zero_masked(x, mask)
-        memory, y = run(params, memory, x, mask)
-        return (memory, y if mask is None else (zero_masked(y, mask), mask)), ()
-
-    return Cell(start, memory_of, apply, title)
+from jaxnn.sequences.masks import broadcast_mask, is_pair, is_segments, split_mask, zero_masked
 
 
 @factory
@@ -161,13 +34,15 @@ def unroll(
 
     Returns:
       A layer from x, every leaf [batch, time, ...], or from a pair (x, lengths) with lengths int
-      [batch] or (x, mask) with mask bool [batch, time], to y [batch, time, ...]. At masked steps y
-      is zero, whatever x holds there. A length of zero or less gives zeros and the fresh carry; one
-      beyond time counts as time.
+      [batch] or (x, mask) with mask bool [batch, time], or segments int [batch, time] of packed
+      rows, to y [batch, time, ...]. At masked steps y is zero, whatever x holds there. A length of
+      zero or less gives zeros and the fresh carry; one beyond time counts as time.
 
     Raises:
-      TypeError: if the cell is not a cell, lengths are not integers, or a mask is not bool.
-      ValueError: if lengths or mask have another shape, or there is no step to return the last of.
+      TypeError: if the cell is not a cell, lengths are not integers, or a mask is neither bool nor
+        segments.
+      ValueError: if lengths or mask have another shape, if there is no step to return the last of,
+        or if there are several, those of the documents of a packed row.
 
     >>> import jax, jaxnn as nn
     >>> net, x = nn.unroll(nn.gru(8), last=True), jax.numpy.ones((4, 6, 3))
@@ -179,17 +54,22 @@ def unroll(
         raise TypeError(f"unroll takes a Cell, got {cell!r}: a layer needs no unrolling.")
 
     def init(key, x):
-        x, mask = normalize_mask(x)
-        return cell.init(key, x if mask is None else (x, jnp.ones(mask.shape, bool)))
+        x, mask = split_mask(x, "unroll", lengths=True, segments=True)
+        return cell.init(key, x if mask is None else (x, jnp.ones(mask.shape, mask.dtype)))
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = normalize_mask(x)
+        x, mask = split_mask(x, "unroll", lengths=True, segments=True)
+        if last and is_segments(mask):
+            raise ValueError(
+                "unroll: a packed row has no one last step, but one for each document: take them "
+                "from all steps, or give one document a row."
+            )
         x = x if mask is None else (zero_masked(x, mask), mask)
         x = _flip(x) if reverse else x
         memory = cell.carry(params, x)
         (memory, y), state = cell.apply(params, state, (memory, x), key=key, train=train)
         if mask is not None:
-            if type(y) is not tuple or len(y) != 2:
+            if not is_pair(y):
                 raise ValueError(
                     "unroll gave its cell (x, mask) and did not get (y, mask): make the cell with "
                     "nn.stack, or pass the mask on."
@@ -239,8 +119,8 @@ def bidirectional(
 
     def both(f, x):
         outputs = f.forward(x), _flip(f.backward(_flip(x)))
-        y = merge(tuple(split_mask(y)[0] for y in outputs))
-        mask = split_mask(x)[1]
+        y = merge(tuple(split_mask(y, "bidirectional", segments=True)[0] for y in outputs))
+        mask = split_mask(x, "bidirectional", segments=True)[1]
         return y if mask is None else (y, mask)
 
     return wire(both, forward=forward, backward=backward)
@@ -252,7 +132,8 @@ def stack(*layers: Any, **named: Any) -> Net:
 
     Params, state and carry are those of `serial`. The layers must not look along time, as dense
     layers, dropout and layer norms do not. Layers that couple rows (batch norm, `sparse_mixture`,
-    `vector_quantizer`), `attention` and transformers are given the pair.
+    `vector_quantizer`), `attention` and transformers are given the pair. Segments of packed rows
+    are led around the layers as a mask is.
 
     Args:
       layers: layers, cells or functions; params are then a tuple.
@@ -263,7 +144,7 @@ def stack(*layers: Any, **named: Any) -> Net:
 
     Raises:
       TypeError: for an unrolled cell, in whose place the stack is to be unrolled; given a mask, for
-        a composed layer in which one couples rows or steps.
+        a composed layer in which one couples rows or steps, and for a convolution or a pool.
       ValueError: given a mask, for a group or instance norm.
 
     >>> import jax, jaxnn as nn
@@ -277,32 +158,6 @@ def stack(*layers: Any, **named: Any) -> Net:
 
 
 # Pieces
-
-
-def _few_rows(memory: Tree) -> bool:
-    """Whether the product of one step takes as long as reading its weights.
-
-    Then one product for the inputs of all steps pays on a CPU as well (docs/performance.md).
-    """
-    rows, width = (jax.tree.leaves(memory)[0].shape[at] for at in (0, -1))
-    return isinstance(rows, int) and (rows == 1 or 64 * rows <= width)
-
-
-def _scan(step: Callable, memory: Tree, x: Tree, mask: Any) -> tuple[Tree, Tree]:
-    def body(memory, x_mask):
-        x, mask = x_mask
-        after, y = step(memory, x)
-        if mask is not None:
-            after = jax.tree.map(
-                lambda a, b: jnp.where(broadcast_mask(mask, a), a, b), after, memory
-            )
-        return after, y
-
-    return jax.lax.scan(body, memory, (x, mask))
-
-
-def _swap(x: Tree) -> Tree:
-    return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), x)
 
 
 def _flip(x: Tree) -> Tree:
@@ -331,10 +186,16 @@ def _timewise(layer: Any) -> Net:
         raise TypeError("stack takes cells, not unrolled ones: unroll the stack instead.")
 
     def init(key, x):
-        return child.init(key, split_mask(x)[0])
+        return child.init(key, split_mask(x, "stack", segments=True)[0])
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, "stack", segments=True)
+        if mask is not None and child.couples in core.OVER_SPACE:
+            raise TypeError(
+                f"stack: {child.couples} looks along time, where padding and other documents would "
+                f"take part: put it in nn.spiking.time_distributed for each step by itself, or "
+                "give it sequences without a mask."
+            )
         if mask is not None and child.couples:
             if child.couples != child.name:
                 raise TypeError(

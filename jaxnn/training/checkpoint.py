@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -21,8 +22,12 @@ from jaxnn.core import Tree, describe
 
 
 @contextmanager
-def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
+def manager(
+    directory: Any, keep: int = 3, best: Callable[[], list | None] = lambda: None
+) -> Iterator[Any]:
     """An Orbax `CheckpointManager` of a directory, which is made if need be and locked.
+
+    It keeps the last `keep` saves, and the one whose step is the first item of `best()`.
 
     Raises:
       ImportError: if Orbax is not installed, with the command that installs it.
@@ -33,16 +38,43 @@ def manager(directory: Any, keep: int = 3) -> Iterator[Any]:
     except ImportError as error:
         raise ImportError(f"checkpoints need orbax-checkpoint: {install('train')}") from error
     path = Path(directory).absolute()
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    with _locked(path), ocp.CheckpointManager(path, options=options) as opened:
-        yield opened
-        with _writing(opened, "the last save"):
-            opened.wait_until_finished()
+
+    def kept(saves, *, context):
+        steps = [save.step for save in saves]
+        wanted = {*sorted(steps)[-keep:], *(best() or [])[:1]}
+        return [step in wanted for step in steps]
+
+    policy: Any = SimpleNamespace(should_preserve=kept)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policy,
+        cleanup_tmp_directories=True,  # what a killed run was writing
+        # Otherwise, where a folder cannot be made, the process takes five minutes to end.
+        async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+    )
+    with _locked(path):
+        opened = ocp.CheckpointManager(path, options=options)
+        try:
+            yield opened
+            with _writing(opened, "the last save"):
+                opened.wait_until_finished()
+        except BaseException as error:
+            # A save that cannot be written fails here once more, and would hide the first error.
+            for finish in (opened.wait_until_finished, opened.close):
+                try:
+                    finish()
+                except Exception as other:
+                    if not isinstance(error, OSError):
+                        error.add_note(f"and the last save was not written: {_short(other)}")
+            raise
+        opened.close()
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Holds a directory for this run; the system lets go of it however the process ends."""
+    if jax.process_index() > 0:  # the first holds it for all of them
+        yield
+        return
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = open(path / ".lock", "a")  # noqa: SIM115 (closed below)
@@ -73,7 +105,8 @@ def _writing(manager: Any, what: str) -> Iterator[None]:
     except Exception as error:  # a write that fails is a ValueError in TensorStore
         with suppress(Exception):  # the save before may still be on its way
             manager.wait_until_finished()
-        whole = sorted(manager.all_steps(read=True))
+        manager.reload()
+        whole = sorted(manager.all_steps())
         kept = f"the save of step {whole[-1]} is whole" if whole else "nothing is saved yet"
         raise OSError(
             f"{what} could not be written to {manager.directory}: "
@@ -112,25 +145,19 @@ def restore(
     Raises:
       ValueError: if the save is of another net, optimizer or run; if none is whole.
     """
-    steps = sorted(manager.all_steps(read=True), reverse=True)
+    steps = sorted(manager.all_steps(), reverse=True)
     faults = []
     for step in steps:
-        try:
-            notes = _notes(manager, step)
-        except (MemoryError, PermissionError):
-            raise
-        except Exception as error:
-            faults.append((step, f"is damaged ({_short(error)})"))
+        notes, fault = _tried(lambda step=step: _notes(manager, step))
+        if fault:
+            faults.append((step, fault))
             continue
         _check_run(manager, step, notes, run)
         held = {title: _plain(trees[title]) for title in notes["trees"]}
         _check_leaves(manager, step, notes, held)
-        try:
-            found = _trees(manager, step, notes, held)
-        except (MemoryError, PermissionError):
-            raise
-        except Exception as error:
-            faults.append((step, f"is damaged ({_short(error)})"))
+        found, fault = _tried(lambda: _trees(manager, step, notes, held))  # noqa: B023 (now)
+        if fault:
+            faults.append((step, fault))
             continue
         found = {title: jax.tree.map(_typed, trees[title], found[title]) for title in held}
         path = spoiled(found["train"])
@@ -143,6 +170,24 @@ def restore(
         said = "; ".join(f"that of step {step} {fault}" for step, fault in faults)
         raise ValueError(f"no save in {manager.directory} can be used: {said}. Begin in another.")
     return None
+
+
+def _tried(read: Callable) -> tuple[Any, str | None]:
+    """What a function reads and None, or what is wrong; all processes agree on whether it is."""
+    found, fault = None, None
+    try:
+        found = read()
+    except (MemoryError, PermissionError):
+        raise
+    except Exception as error:
+        fault = f"is damaged ({_short(error)})"
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        others = multihost_utils.process_allgather(np.array(fault is not None)).nonzero()[0]
+        if len(others) and fault is None:
+            fault = f"is damaged (as process {others[0]} finds)"
+    return found, fault
 
 
 def key_numbers(key: Any) -> list:
@@ -174,7 +219,11 @@ def _trees(manager: Any, step: int, notes: dict, held: dict[str, Tree]) -> dict[
     found = manager.restore(step, args=ocp.args.Composite(**items))
     for title, sums in notes["sums"].items():
         now = _sums(found[title])
-        wrong = [path for path, each in sums.items() if each is not None and now[path] != each]
+        wrong = [
+            path
+            for path, each in sums.items()
+            if None not in (each, now[path]) and now[path] != each
+        ]
         if wrong:
             raise ValueError(f"{title}{wrong[0]} has another checksum than when it was saved")
     return found
@@ -218,7 +267,7 @@ def _move_aside(manager: Any, faults: list[tuple[int, str]], so: str) -> None:
         new = old.with_name(f"unusable_{step}")
         while new.exists():
             new = new.with_name(f"{new.name}_")
-        if old.exists():
+        if old.exists() and jax.process_index() == 0:
             old.rename(new)
         warnings.warn(
             f"the save of step {step} in {manager.directory} {fault} and was renamed to "
@@ -226,6 +275,10 @@ def _move_aside(manager: Any, faults: list[tuple[int, str]], so: str) -> None:
             stacklevel=4,
         )
     if faults:
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices("saves are moved aside")
         manager.reload()
 
 
@@ -245,7 +298,7 @@ def _sums(tree: Tree) -> dict[str, int | None]:
 
 
 def _sum(leaf: Any) -> int | None:
-    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
         return None
     values = np.ascontiguousarray(np.asarray(leaf))
     return zlib.crc32(values.reshape(-1).view(np.uint8).data)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxnn.core import Cell, Tree, check_int, describe, lift
 from jaxnn.metrics import Metric
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows
+from jaxnn.training.checking import checked_loss
 from jaxnn.training.feed import check_batches
 from jaxnn.training.placement import (
     auto_axes,
@@ -21,7 +22,7 @@ from jaxnn.training.placement import (
 )
 from jaxnn.training.programs import compiled_for
 from jaxnn.training.sharding import Sharding, shardings
-from jaxnn.training.step import TrainState, checked_loss, pair
+from jaxnn.training.step import TrainState, pair
 
 
 def evaluate(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxnn.core import Tree, check_int, fold_in
 from jaxnn.training.arrays import as_arrays, common_rows, count_rows, refuse_nan
+from jaxnn.training.data import Loader
 from jaxnn.training.placement import batch_shardings, place_batch, place_rows
 from jaxnn.training.programs import compiled_for
 from jaxnn.training.sharding import Sharding
@@ -67,7 +68,8 @@ def resident(
     else:
         data = jax.device_put(data)
     held: dict[tuple[int, int], jax.Array] = {}  # the last two blocks of orders
-    steps = compiled_for(step, _many_steps)
+    # The step of a sweep takes a batch for each run, since each has its own order.
+    steps = compiled_for(getattr(step, "apart", step), _many_steps)
 
     def block(key, number, epochs):
         # Orders of several epochs at once, each drawn once.
@@ -105,11 +107,16 @@ def _rows_of(leaf: Any, rows: int) -> jax.ShapeDtypeStruct:
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
 def _order(key, first, epochs: int, rows: int, shuffle: bool):
-    def one(epoch):
+    def one(key, epoch):
         places = jnp.arange(rows, dtype=jnp.int32)
         return _permutation(fold_in(fold_in(key, 1), epoch), rows) if shuffle else places
 
-    return jax.vmap(one)(first + jnp.arange(epochs)).reshape(-1)
+    if (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim
+    ):  # of several runs, each with its own order
+        orders = jax.vmap(lambda key: jax.vmap(partial(one, key))(first + jnp.arange(epochs)))(key)
+        return orders.reshape(*key.shape, -1)
+    return jax.vmap(partial(one, key))(first + jnp.arange(epochs)).reshape(-1)
 
 
 def _permutation(key, rows: int):
@@ -131,8 +138,9 @@ def _many_steps(step: Callable) -> Callable:
 
     @partial(jax.jit, static_argnums=(4, 5), donate_argnums=0)
     def steps(train, data, orders, offset, n: int, batch_size: int):
-        order = jnp.concatenate(orders)
-        index = jax.lax.dynamic_slice(order, (offset,), (n * batch_size,)).reshape(n, batch_size)
+        order = jnp.concatenate(orders, axis=-1)  # [rows], or [runs, rows] in a sweep
+        index = jax.lax.dynamic_slice_in_dim(order, offset, n * batch_size, axis=-1)
+        index = jnp.moveaxis(index.reshape(*index.shape[:-1], n, batch_size), -2, 0)
 
         def body(train, index):
             batch = jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), data)
@@ -211,7 +219,8 @@ def stream(step: Callable, batches: Iterable, sharding: Sharding | None = None) 
                 f"begins with {len(passed)} of {sum(passed)}: give the one of before."
             )
 
-    return Feed(advance, position, seek, {"data": f"{kind} of batches"})
+    run = batches.run if isinstance(batches, Loader) else {}
+    return Feed(advance, position, seek, {"data": f"{kind} of batches"} | run)
 
 
 def check_batches(batches: Any) -> None:

@@ -64,10 +64,12 @@ def is_better(row: dict, monitor: str, highest: bool, best: float | None) -> boo
     return best is None or np.isnan(best) or (value > best if highest else value < best)
 
 
-def means(metrics: Any, rows: list[int]) -> tuple[dict[str, float], np.ndarray]:
-    """The mean of each metric over the steps of a window, weighted by rows, and every loss.
+def means(metrics: Any, rows: list[int]) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
+    """The mean of each metric over the steps of a window, weighted by rows; every loss; and which
+    steps were skipped.
 
-    Steps whose loss is not finite are left out, unless there are no others.
+    Steps that were skipped, by their metric "skipped" or since their loss is not finite, are left
+    out, unless there are no others.
 
     Raises:
       ValueError: if a metric is not one number a step.
@@ -76,8 +78,8 @@ def means(metrics: Any, rows: list[int]) -> tuple[dict[str, float], np.ndarray]:
     if isinstance(metrics, list):
         metrics = {title: np.stack([each[title] for each in metrics]) for title in metrics[0]}
     losses = np.asarray(metrics["loss"], np.float64)
-    finite = np.isfinite(losses)
-    weights = np.asarray(rows) * (finite if finite.any() else True)
+    skipped = ~np.isfinite(losses) | np.asarray(metrics.get("skipped", False), bool)
+    weights = np.asarray(rows) * (True if skipped.all() else ~skipped)
     for title, value in metrics.items():
         if np.ndim(value) != 1:
             raise ValueError(
@@ -89,4 +91,4 @@ def means(metrics: Any, rows: list[int]) -> tuple[dict[str, float], np.ndarray]:
         title: float(np.average(np.asarray(value, np.float64)[taken], weights=weights[taken]))
         for title, value in metrics.items()
     }
-    return averages, losses
+    return averages, losses, skipped

@@ -152,7 +152,7 @@ def _is_local(leaf: Any) -> bool:
 def _parts_here(mesh: Any, spec: PartitionSpec, axis: int) -> int:
     """The number of parts of an axis that lie on the devices of this process."""
     shape = tuple(parts_of(mesh, entry) for entry in spec)
-    here = NamedSharding(mesh, spec).addressable_devices_indices_map(shape)
+    here: Any = NamedSharding(mesh, spec).addressable_devices_indices_map(shape)
     return len({index[axis].start for index in here.values()})
 
 

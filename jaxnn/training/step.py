@@ -3,8 +3,7 @@
 A loss is any function (params, state, batch, *, key, train) -> (scalar, (state, metrics)).
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -15,11 +14,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from jaxnn.checks import check_key
-from jaxnn.core import Cell, Tree, describe, fold_in, lift, spec
+from jaxnn.core import Cell, Tree, check_int, describe, fold_in, lift, spec, traced
 from jaxnn.losses import mean_over_rows
+from jaxnn.training import accumulation
 from jaxnn.training.arrays import refuse_explicit_axes
+from jaxnn.training.checking import check_optimizer, checked_loss, extra_arguments
+from jaxnn.training.diagnostics import check_names, watched
 from jaxnn.training.gathering import gathering
 from jaxnn.training.placement import auto_axes, batch_shardings, place_batch
+from jaxnn.training.precision import LossScaleState, scale_of
 from jaxnn.training.sharding import Sharding, shardings
 
 
@@ -62,7 +65,7 @@ def init_train(
     """
     if not isinstance(net, Cell):
         net = lift(net)  # refuses a factory that was not called
-    _check_optimizer(optimizer, "start")
+    check_optimizer(optimizer, "start")
     check_key(key)
     refuse_explicit_axes(x, "x")
 
@@ -82,7 +85,15 @@ def init_train(
         return jax.jit(lambda key: begin(key, x), out_shardings=laid)(key)
 
 
-def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Callable:
+def step(
+    loss: Callable,
+    optimizer: Any,
+    sharding: Sharding | None = None,
+    *,
+    accumulate: int = 1,
+    weight: Callable | None = None,
+    watch: Sequence[str] = (),
+) -> Callable:
     """One step of gradient descent, jitted.
 
     The given `train` is donated: its buffers are reused, and it may not be read again. Optimizers
@@ -94,15 +105,26 @@ def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Ca
       sharding: how train and batches lie on the devices of a mesh, such as `fully_sharded(mesh)`;
         the train is then what `init_train` made with the same. A batch on the host is split over
         the devices; in many processes each gives its own rows.
+      accumulate: the number of equal parts of a batch that are computed one after the other, in the
+        memory of one; their gradients are averaged. For a loss that is a mean over rows this is the
+        gradient of the whole batch. It is not where rows are coupled: batch norm takes its
+        statistics from each part, and a contrastive loss its pairs. Noise is drawn for each part.
+      weight: (part of a batch) -> how much its mean counts, at least 0, such as the number of valid
+        labels of a part where the loss is a mean over them; by default all parts count the same.
+      watch: further metrics: "gradient_norm", "update_norm" and "param_norm", the Euclidean norm of
+        all of them; "loss_scale"; and any hyperparameter of `optax.inject_hyperparams`, such as
+        "learning_rate", as this step used it.
 
     Returns:
-      A function (train, batch) -> (train, metrics); metrics are those of the loss, and "loss".
+      A function (train, batch) -> (train, metrics); metrics are those of the loss, "loss", those
+      that are watched, and with `loss_scaled` "skipped", 1 for a step that changed nothing.
 
     Raises:
       TypeError: if the loss or the optimizer is not one; at the first call, if the loss returns
         something else.
-      ValueError: at the first call, if the loss or a metric is not one number, or the mesh does not
-        divide the batch.
+      ValueError: at the first call, if the loss or a metric is not one number, if the rows of a
+        batch are not a multiple of `accumulate`, if the mesh does not divide them, or if there is
+        nothing of a name to watch.
 
     >>> import jax, jaxnn as nn, optax
     >>> net, optimizer = nn.dense(1), optax.sgd(0.1)
@@ -115,29 +137,38 @@ def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Ca
     """
     if not callable(loss):
         raise TypeError(f"step takes a loss, a function, got {type(loss).__name__}.")
-    _check_optimizer(optimizer, "step")
-    wanted = _extra_arguments(optimizer)
+    check_optimizer(optimizer, "step")
+    wanted = extra_arguments(optimizer)
+    accumulate, watch = check_int(accumulate, "step: accumulate"), check_names(watch)
+
+    def measured(params, state, batch, key):
+        def objective(params):
+            return checked_loss(loss(params, state, batch, key=key, train=True))
+
+        return (gathering(objective, params, sharding) if sharding else objective)(params)
+
+    def placed(gradient):
+        if sharding is None:
+            return gradient
+        # Where each device needs its part alone, sums of gradients are scattered, not copied.
+        return jax.lax.with_sharding_constraint(gradient, shardings(sharding, gradient))
+
+    value_and_grad = accumulation.value_and_grad(measured, accumulate, weight, placed)
+    value_alone = accumulation.value_of(measured, accumulate, weight)
 
     def update(train: TrainState, batch: Tree) -> tuple[TrainState, dict]:
         key = fold_in(fold_in(train.key, 0), train.step)
         refuse_explicit_axes((train.params, batch), "(params, batch)")
-
-        def objective(params):
-            return checked_loss(loss(params, train.state, batch, key=key, train=True))
-
-        laid_out = objective if sharding is None else gathering(objective, train.params, sharding)
-        (value, (state, metrics)), gradient = jax.value_and_grad(laid_out, has_aux=True)(
-            train.params
+        scale = scale_of(train.opt_state)
+        (value, (state, metrics)), gradient = value_and_grad(
+            train.params, train.state, batch, key, scale
         )
-        if sharding is not None:
-            # Where each device needs its part alone, sums of gradients are scattered, not copied.
-            laid = shardings(sharding, gradient)
-            gradient = jax.lax.with_sharding_constraint(gradient, laid)
 
         def value_of(params, grad_fn=None, obj_fn=None):
             # An optimizer of a part of the params gives that part alone. Line searches insist that
             # the function takes whatever they are given beside it.
-            return objective(jax.tree.map(_filled, train.params, params))[0]
+            whole = jax.tree.map(_filled, train.params, params)
+            return value_alone(whole, train.state, batch, key)
 
         # Functions are pytrees without leaves, so that optimizers may hand them to lax.cond.
         extra = {
@@ -151,8 +182,15 @@ def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Ca
             gradient, train.opt_state, train.params, **{name: extra[name] for name in wanted}
         )
         params = optax.apply_updates(train.params, updates)
-        metrics = {"loss": value, **metrics}
-        state = _unless_spoiled(value, state, train.state)
+        more = watched(watch, gradient, updates, params, opt_state)
+        good = jnp.isfinite(value)
+        if isinstance(opt_state, LossScaleState):
+            skipped = opt_state.skipped > train.opt_state.skipped
+            good, more = good & ~skipped, more | {"skipped": skipped.astype(jnp.float32)}
+        for title in more.keys() & metrics.keys():
+            raise ValueError(f"step: {title!r} is watched, and a metric of the loss: rename that.")
+        state = _unless_spoiled(good, state, train.state)
+        metrics = {"loss": value, **metrics, **more}
         return TrainState(params, state, opt_state, train.step + 1, train.key), metrics
 
     compiled = jax.jit(update, donate_argnums=0)
@@ -163,7 +201,7 @@ def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Ca
         try:
             if sharding is None:
                 return compiled(train, batch)
-            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((train, batch))):
+            if traced((train, batch)):
                 return program(train, batch)(train, batch)
             batch = place_batch(sharding, batch)
             with auto_axes(sharding):
@@ -177,6 +215,8 @@ def step(loss: Callable, optimizer: Any, sharding: Sharding | None = None) -> Ca
     one_step.lower = lower  # pyright: ignore
     one_step.net = getattr(loss, "net", "")  # pyright: ignore
     one_step.sharding = sharding  # pyright: ignore
+    # The same step over other devices, which a plan compiles for.
+    one_step.again = lambda sharding: step(loss, optimizer, sharding)  # pyright: ignore
     return one_step
 
 
@@ -198,65 +238,19 @@ def _laid_out(update: Callable, sharding: Sharding) -> Callable:
     return program
 
 
-def _unless_spoiled(value: jax.Array, state: Tree, before: Tree) -> Tree:
-    """The state after a batch whose loss is finite; otherwise the state before it.
+def _unless_spoiled(good: jax.Array, state: Tree, before: Tree) -> Tree:
+    """The state after a good batch, whose loss is finite; otherwise the state before it.
 
     An optimizer may skip such a batch, but its numbers would remain in the statistics of batch
     norm.
     """
     if jax.tree.structure(state) != jax.tree.structure(before):
         return state
-    good = jnp.isfinite(value)
     return jax.tree.map(lambda new, old: jnp.where(good, new, old), state, before)
-
-
-EXTRA = ("value", "grad", "value_fn", "obj_fn", "grad_fn")
-
-
-def _extra_arguments(optimizer: optax.GradientTransformation) -> tuple[str, ...]:
-    """The extra arguments that `update` takes: those that it names, or all."""
-    update = inspect.signature(optimizer.update).parameters
-    if any(each.kind is each.VAR_KEYWORD for each in update.values()):
-        return EXTRA
-    return tuple(name for name in EXTRA if name in update)
 
 
 def _filled(whole: Any, part: Any) -> Any:
     return whole if isinstance(part, optax.MaskedNode) else part
-
-
-def checked_loss(made: Any) -> tuple[jax.Array, tuple[Tree, dict]]:
-    """What a loss returned, which must be (scalar, (state, metrics)) with scalar metrics.
-
-    Raises:
-      TypeError: if it is not such a pair.
-      ValueError: if the loss or a metric is not one number, or a metric has the name "loss".
-    """
-    pair_ = isinstance(made, tuple) and len(made) == 2
-    if not pair_ or not isinstance(made[1], tuple | list) or len(made[1]) != 2:
-        raise TypeError(
-            f"a loss returns (value, (state, metrics)), got {describe(made)[:200]}: return "
-            "value, (state, {}) where there are no metrics."
-        )
-    value, (state, metrics) = made
-    if jnp.shape(value):
-        raise ValueError(f"a loss is one number, got {describe(value)}: take its mean.")
-    if not isinstance(metrics, dict) or "loss" in metrics:
-        found = type(metrics).__name__ if not isinstance(metrics, dict) else 'one named "loss"'
-        raise ValueError(f"the metrics of a loss are a dict of other names than its own: {found}.")
-    for title, each in metrics.items():
-        if jnp.shape(each):
-            raise ValueError(
-                f"the metric {title!r} is {describe(each)}: return one number, or use "
-                "training.measure with a Metric, whose value may have any shape."
-            )
-    return value, (state, metrics)
-
-
-def _check_optimizer(optimizer: Any, title: str) -> None:
-    if not hasattr(optimizer, "init") or not hasattr(optimizer, "update"):
-        wanted = "optax.adam(1e-3)" if not callable(optimizer) else f"{_title(optimizer)}(...)"
-        raise TypeError(f"{title} takes an optimizer of optax's, got {optimizer!r}: give {wanted}.")
 
 
 def supervised(net: Any, loss: Callable, metrics: Mapping[str, Callable] | None = None):
@@ -342,7 +336,3 @@ def explained(error: Exception) -> Exception:
         "this Train was given to a step before, which reused its buffers: go on with the Train "
         "that the step returned, or copy it before, jax.tree.map(jnp.copy, train)."
     )
-
-
-def _title(function: Callable) -> str:
-    return getattr(function, "__name__", type(function).__name__)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import backends, chart, mlp_variants, networks, timing
-from jaxnn.training import planning
+from jaxnn import training
 
 CASE = mlp_variants.Case((4, 8, 8, 2), 8, 24)  # five steps cross an epoch
 
@@ -114,9 +114,9 @@ def test_the_matmul_rate_is_that_of_the_fastest_size():
 
 
 def test_what_is_compiled_is_never_said_to_run(monkeypatch):
-    plan = planning.CompiledPlan("h100", 1, 4096, 4096, 0, 4096, 1 << 30, {}, 1.0)
-    monkeypatch.setattr(planning, "available", lambda: {"cuda": None, "tpu": "pip install it"})
-    monkeypatch.setattr(planning, "compile_for", lambda *_: plan)
+    plan = training.CompiledPlan("h100", 1, 4096, 4096, 0, 4096, 1 << 30, {}, (), 0, 1.0)
+    monkeypatch.setattr(training, "available", lambda: {"cuda": None, "tpu": "pip install it"})
+    monkeypatch.setattr(training, "compile_for", lambda *_: plan)
     monkeypatch.setattr(backends, "begin", lambda _: ())
     absent = {name: backends.absent(name, quick=False) for name in ("gpu", "tpu")}
     report = {"jax": "", "machine": "", "matmul_gflops": {}, "rows": [], "quick": False}

@@ -61,9 +61,17 @@ def test_two_leaves_of_one_name_are_refused():
 # Files
 
 
+def test_a_file_of_another_net_names_what_differs_and_the_file(path):
+    save(path, {"w": X})
+    with pytest.raises(ValueError, match=r"missing: b.*left over among the tensors: w") as error:
+        load(path, like={"b": X})
+    assert str(path) in "".join(error.value.__notes__)
+
+
 def test_what_is_saved_is_loaded(path):
     save(path, PARAMS)
     assert equal(load_into(PARAMS, load(path)), PARAMS)
+    assert equal(load(path, like=PARAMS), PARAMS)
     assert equal(load_into(jax.eval_shape(NET.init, jax.random.key(0), X)[0], load(path)), PARAMS)
 
 

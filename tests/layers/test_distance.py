@@ -87,6 +87,7 @@ def test_codes_in_half_precision_are_the_nearest():
 
 @pytest.mark.parametrize("distance", ["euclidean", "manhattan", "cosine"])
 @pytest.mark.parametrize("away", [0.0, 1e4])
+@pytest.mark.first(2)
 def test_the_error_of_a_map_is_that_of_float64(away, distance):
     x = (RNG.normal(size=(80, 6)) + away).astype(np.float32)
     weights = (RNG.normal(size=(9, 6)) + away).astype(np.float32)
@@ -160,6 +161,7 @@ def test_other_shapes_are_refused():
 
 @pytest.mark.parametrize("scale", [1e-25, 1e-20, 1.0, 1e18, 1e25])
 @pytest.mark.parametrize("features", [2, 40])
+@pytest.mark.first(3)
 def test_the_nearest_is_that_of_float64_at_every_scale(features, scale):
     x = jnp.asarray(groups(3.0, features, 200) * scale, jnp.float32)
     centres = jnp.asarray(groups(3.0, features, 20) * scale, jnp.float32)

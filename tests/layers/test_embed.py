@@ -83,6 +83,7 @@ def test_a_token_outside_the_vocabulary_makes_the_loss_nan():
 
 
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.uint16, jnp.uint32])
+@pytest.mark.first(1)
 def test_tokens_may_be_narrower_than_the_vocabulary(dtype):
     tokens = jnp.array([0, 103, 127], dtype)
     net = embedding(1000, 4, padding=999)  # 8 bits make 231 of it, or -25

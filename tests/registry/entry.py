@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxnn as nn
+from jaxnn.sequences.masks import is_pair
 
 
 class Entry(NamedTuple):
@@ -14,12 +15,14 @@ class Entry(NamedTuple):
 
     input: (key, dtype) -> x, of 8 rows; widths are multiples of 8.
     rows: the axis of rows in the output.
+    pack: (x, mask) -> x with this mask, or with segments, on its sequence of 6 steps.
     """
 
     make: Callable[[], Any]
     input: Callable
     exempt: dict[Any, str] = {}  # noqa: RUF012 (never written to)
     rows: int = 0
+    pack: Callable = lambda x, mask: (x[0] if is_pair(x) else x, mask)
 
 
 def features(*shape: int) -> Callable:
@@ -74,6 +77,16 @@ def graphs(key, dtype):
     sizes = jnp.zeros((8, 2), jnp.int32).at[:3, 0].set(jnp.array([5, 1, 6], jnp.int32))
     ends = ends.at[:, 20:].set(16)
     return nn.graph.Graph(nodes, edges, ends[0], ends[1], (), sizes)
+
+
+def on_the_first(x, mask):
+    """A triple whose first part is a pair."""
+    return (x[0], mask), *x[1:]
+
+
+def on_the_last(x, mask):
+    """A triple whose last part is a pair."""
+    return *x[:2], (x[2], mask)
 
 
 KINK = {6: "an input of a rectifier lies within the step of a finite difference from zero"}

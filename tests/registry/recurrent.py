@@ -10,7 +10,19 @@ from jaxnn.layers.recurrent.cells import elman, gru, mgu
 from jaxnn.layers.recurrent.linear import lru, min_gru, min_lstm
 from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
 from jaxnn.sequences import unroll
-from tests.registry.entry import HALF, SCAN, TOKENS, WHOLE, Entry, features, lengths, masked, tokens
+from tests.registry.entry import (
+    HALF,
+    SCAN,
+    TOKENS,
+    WHOLE,
+    Entry,
+    features,
+    lengths,
+    masked,
+    on_the_first,
+    on_the_last,
+    tokens,
+)
 
 ENTRIES = {
     "elman": Entry(lambda: elman(8), features(6, 8)),
@@ -60,8 +72,9 @@ ENTRIES = {
     ),
     "attention_decoder": Entry(
         lambda: nn.attention_decoder(elman(8), 16, 8, dropout=0.3),
-        lambda key, dtype: (tokens(6)(key, dtype), *masked(6, 8)(key, dtype)),
+        lambda key, dtype: (tokens(6)(key, dtype), *masked(5, 8)(key, dtype)),
         {8: "the memory is given whole with each chunk"} | TOKENS,
+        pack=on_the_first,
     ),
     "seq2seq": Entry(
         lambda: nn.seq2seq(
@@ -69,5 +82,6 @@ ENTRIES = {
             nn.attention_decoder(elman(8), 16, 8),
         ),
         lambda key, dtype: (tokens(5)(key, dtype), jnp.arange(8) % 7, tokens(6)(key, dtype)),
+        pack=on_the_last,
     ),
 }

@@ -4,7 +4,7 @@ import jax
 
 import jaxnn as nn
 from tests import parts
-from tests.registry.entry import Entry, features, masked, tokens
+from tests.registry.entry import Entry, features, masked, on_the_first, on_the_last, tokens
 
 ENTRIES = {
     "feed_forward": Entry(
@@ -14,6 +14,7 @@ ENTRIES = {
     "transformer_block with a memory": Entry(
         lambda: parts.block(2, 16, causal=True, cross=True, pre_norm=False, dropout=0.3),
         lambda key, dtype: (features(6, 8)(key, dtype), *masked(5, 16)(key, dtype)),
+        pack=on_the_first,
     ),
     "transformer cached": Entry(
         lambda: parts.transformer(
@@ -34,10 +35,12 @@ ENTRIES = {
             masked(6)(key, dtype)[1],
             tokens(6, vocabulary=2)(key, dtype),
         ),
+        pack=lambda x, mask: (x[0], mask, x[2]),
     ),
     "seq2seq_transformer": Entry(
         lambda: nn.seq2seq_transformer(16, 8, 1, 2, dropout=0.3).net,
         lambda key, dtype: (tokens(5)(key, dtype), masked(5)(key, dtype)[1], tokens(6)(key, dtype)),
+        pack=on_the_last,
     ),
     "lora": Entry(
         lambda: nn.lora(

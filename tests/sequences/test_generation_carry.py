@@ -10,6 +10,7 @@ from tests.sequences.test_generation import CELLS, KEY, constant, made
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.first(1)
 def test_a_conversation_goes_on_where_it_was(name):
     cell, params, prompt = made(name)
     first, rest = prompt[:, :2], prompt[:, 2:]
@@ -20,6 +21,7 @@ def test_a_conversation_goes_on_where_it_was(name):
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.first(1)
 def test_a_search_goes_on_where_it_was(name):
     cell, params, prompt = made(name)
     first, rest = prompt[:, :2], prompt[:, 2:]

@@ -12,8 +12,9 @@ from jaxnn.layers.noise import dropout
 from jaxnn.layers.recurrent.cells import elman, gru, mgu
 from jaxnn.layers.recurrent.linear import lru, min_gru, min_lstm
 from jaxnn.layers.recurrent.lstm import conv_lstm, lstm
+from jaxnn.sequences.chunks import chunkwise, recurrent
 from jaxnn.sequences.masks import length_mask
-from jaxnn.sequences.unroll import bidirectional, chunkwise, recurrent, stack, unroll
+from jaxnn.sequences.unroll import bidirectional, stack, unroll
 
 X = jax.random.normal(jax.random.key(1), (4, 6, 8))
 LENGTHS = jnp.array([6, 3, 1, 0])
@@ -356,15 +357,15 @@ def test_a_long_sequence_compiles_as_fast_as_a_short_one(key):
 @pytest.mark.parametrize(
     ("second", "error", "words"),
     [
-        (jnp.ones((4,), jnp.float32), TypeError, "unroll takes .x, lengths. with lengths int"),
-        ([6, 3, 1, 0], TypeError, "unroll takes .x, lengths. with lengths int"),
+        (jnp.ones((4,), jnp.float32), TypeError, "unroll takes a mask .* or lengths int"),
+        ([6, 3, 1, 0], TypeError, "unroll takes a mask .* or lengths int"),
         (jnp.ones((), jnp.int32), ValueError, "one length for each of 4 rows"),
         (jnp.ones((3,), jnp.int32), ValueError, "one length for each of 4 rows, got int32.3."),
-        (jnp.ones((4, 6), jnp.int32), TypeError, "a mask bool .batch, time., got int32.4,6."),
-        (jnp.ones((4, 6), jnp.float32), TypeError, "a mask bool .batch, time., got float32"),
-        (jnp.ones((4, 5), bool), ValueError, "a mask is .batch, time. of its x, got bool.4,5."),
-        (jnp.ones((4,), bool), TypeError, "lengths int"),
-        (jnp.ones((4, 6, 8), bool), TypeError, "lengths int"),
+        (jnp.ones((4, 5), jnp.int32), ValueError, "takes a mask .4,6. with .*, got int32.4,5."),
+        (jnp.ones((4, 6), jnp.float32), TypeError, "a mask bool .batch, time. or .*, got float32"),
+        (jnp.ones((4, 5), bool), ValueError, "takes a mask .4,6. with .*, got bool.4,5."),
+        (jnp.ones((4,), bool), ValueError, "a mask .4,6. with .*, got bool.4."),
+        (jnp.ones((4, 6, 8), bool), ValueError, "a mask .4,6. with .*, got bool.4,6,8."),
         (X, TypeError, "lengths int"),
     ],
 )
@@ -382,7 +383,7 @@ def test_a_cell_by_itself_takes_masks_alone(key):
     params, _ = cell.init(key, X)
     with pytest.raises(TypeError, match=r"use nn\.unroll for lengths"):
         cell.carry(params, (X, LENGTHS))
-    with pytest.raises(ValueError, match=r"a mask is \[batch, time\]"):
+    with pytest.raises(ValueError, match=r"gru takes a mask \[4,6\]"):
         cell.init(key, (X, jnp.ones((4, 6, 1), bool)))
 
 

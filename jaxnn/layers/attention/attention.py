@@ -13,6 +13,7 @@ from jaxnn.layers.attention.dot_product import attend, check_implementation
 from jaxnn.layers.attention.masks import KeyPositions, MaskConfig
 from jaxnn.layers.noise import dropout as dropout_layer
 from jaxnn.printing import factory
+from jaxnn.sequences.masks import is_segments, valid_steps
 
 
 @factory
@@ -44,6 +45,9 @@ def attention(
     only, wherever the padding is, so a padded row gives the same outputs as the row without
     padding. A mask [batch, time, time] hides keys from each query instead; a query that sees no key
     attends to zeros, so its y is the bias of "out".
+
+    With segments int [batch, time] in the place of the mask, rows are packed: a step sees its own
+    document only, whose positions count from its first step.
 
     With a capacity it is a `Cell` with the same params, whose carry is a cache of keys and values.
     Chunks may have any length, and padding is not stored. Steps beyond the capacity have y = NaN,
@@ -129,25 +133,30 @@ def attention(
     def whole(params, state, x, *, key=None, train=False):
         x, mask = masks.check_sequence(x, heads_spec.title)
         positions = masks.positions(x, mask)
-        call, q, k, v = project(params, masks.zero_padding(x, mask), positions)
+        packed = masks.packed(mask, positions)
+        call, q, k, v = project(params, masks.zero_padding(x, mask), packed.place)
         draw = _draw(heads_spec.title, dropout, key, train)
-        y = attend(q, k, v, KeyPositions(positions, positions, mask), rule, aligned=True, key=draw)
+        both = None if packed.start is None else (packed.start, packed.start)
+        seen = KeyPositions(positions, positions, valid_steps(mask), both)
+        y = attend(q, k, v, seen, rule, aligned=True, key=draw)
         return masks.paired(call("out", projections.merge_heads(y)), mask), ()
 
     if spec is None:
         return Layer(init, whole, heads_spec.title)  # pyright: ignore
 
     def carry(params, x):
-        return kv_cache.empty_cache(
-            spec, keys(params, masks.check_sequence(x, heads_spec.title, False)[0])
-        )
+        x, mask = masks.check_sequence(x, heads_spec.title, False)
+        return kv_cache.empty_cache(spec, keys(params, x), is_segments(mask))
 
     def chunk(params, state, carry_x, *, key=None, train=False):
         cache, x = carry_x
         x, mask = masks.check_sequence(x, heads_spec.title, False)
         positions = cache["length"][:, None] + masks.positions(x, mask)
-        call, q, k, v = project(params, masks.zero_padding(x, mask), positions)
-        cache, k, v, seen = kv_cache.update(spec, cache, k, v, positions, mask)
+        packed = masks.packed(mask, positions, cache)
+        call, q, k, v = project(params, masks.zero_padding(x, mask), packed.place)
+        valid = valid_steps(mask)
+        cache, k, v, seen = kv_cache.update(spec, cache, k, v, positions, valid, packed.start)
+        cache |= packed.carry
         y = attend(q, k, v, seen, rule, key=_draw(heads_spec.title, dropout, key, train))
         overflowed = kv_cache.overflowed(spec, positions)[..., None, None]
         y = jnp.where(overflowed, jnp.asarray(jnp.nan, y.dtype), y)

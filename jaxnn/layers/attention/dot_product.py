@@ -162,7 +162,8 @@ def _cut(pos: KeyPositions, at: slice, to: slice) -> KeyPositions:
     seen = pos.seen
     if seen is not None:
         seen = seen[to] if seen.ndim == 1 else seen[at, to]
-    return KeyPositions(pos.queries[at], pos.keys[to], seen)
+    documents = pos.documents and (pos.documents[0][at], pos.documents[1][to])
+    return KeyPositions(pos.queries[at], pos.keys[to], seen, documents)
 
 
 def _divided(weigh: Callable) -> Callable:

@@ -4,6 +4,8 @@ A cache is a dict of "keys" and "values" [batch, heads, capacity, width], in the
 products of attention read them, and of "length", int32 [batch]: how many steps each row has stored.
 Padding is never stored, so a padded row remembers the same as without padding. Step p is in slot p;
 if a window hides old steps anyway, the cache is a ring and step p is in slot p modulo capacity.
+For packed rows there are also "documents", int32 [batch, capacity], a number for that of each slot,
+and "segment" and "start", int32 [batch], which tell where the last document goes on.
 """
 
 from typing import Any, NamedTuple
@@ -27,10 +29,15 @@ class CacheSpec(NamedTuple):
         return self.window is not None and self.window <= self.capacity
 
 
-def empty_cache(spec: CacheSpec, k: Any) -> dict[str, jax.Array]:
+def empty_cache(spec: CacheSpec, k: Any, packed: bool = False) -> dict[str, jax.Array]:
     """The cache before the first step, for keys like k [batch, time, heads, width]."""
-    blank = jnp.zeros((k.shape[0], k.shape[2], spec.capacity, k.shape[3]), k.dtype)
-    return {"keys": blank, "values": blank, "length": jnp.zeros((k.shape[0],), jnp.int32)}
+    rows = (k.shape[0],)
+    blank = jnp.zeros((*rows, k.shape[2], spec.capacity, k.shape[3]), k.dtype)
+    cache = {"keys": blank, "values": blank, "length": jnp.zeros(rows, jnp.int32)}
+    if packed:
+        cache |= {each: jnp.zeros(rows, jnp.int32) for each in ("segment", "start")}
+        cache["documents"] = jnp.zeros((*rows, spec.capacity), jnp.int32)
+    return cache
 
 
 def check_chunk(spec: CacheSpec, k: Any) -> None:
@@ -47,7 +54,7 @@ def overflowed(spec: CacheSpec, positions: jax.Array) -> jax.Array:
     return (positions >= spec.capacity) & (not spec.ring)
 
 
-def update(spec: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
+def update(spec: CacheSpec, cache: Any, k, v, positions, valid, documents=None) -> tuple:
     """(cache, keys, values, positions) after a chunk has been stored.
 
     Args:
@@ -57,12 +64,13 @@ def update(spec: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
       v: values of the chunk, of the same shape.
       positions: of the chunk's steps, int32 [batch, time], from the cache's length on.
       valid: bool [batch, time], false at padding; None if there is none.
+      documents: int32 [batch, time], a number for each document of packed rows; None for others.
 
     Raises:
       ValueError: if the cache belongs to another net or batch, or if the chunk is longer than it.
     """
     check_chunk(spec, k)
-    expected = jax.eval_shape(lambda: empty_cache(spec, k))
+    expected = jax.eval_shape(lambda: empty_cache(spec, k, documents is not None))
     core.check_same_spec(
         cache, expected, "attention was given the cache of another batch, net or dtype"
     )
@@ -80,19 +88,31 @@ def update(spec: CacheSpec, cache: Any, k, v, positions, valid) -> tuple:
         return jnp.swapaxes(cache["keys"], 1, 2), jnp.swapaxes(cache["values"], 1, 2)
 
     new_cache = {
+        **cache,
         "keys": write(cache["keys"], k),
         "values": write(cache["values"], v),
         "length": length,
     }
+    if documents is not None:
+        set_row = jax.vmap(lambda m, c, s: m.at[s].set(c, mode="drop"))
+        new_cache["documents"] = set_row(cache["documents"], documents, slots)
+
+    def located(keys, seen, of_keys):
+        return KeyPositions(
+            positions, keys, seen, None if documents is None else (documents, of_keys)
+        )
+
     if spec.window is None or not spec.ring or _leaves_room(k.shape[1], spec):
-        return new_cache, *read(new_cache), KeyPositions(positions, *_slots(spec, length))
+        held = read(new_cache)
+        place = *_slots(spec, length), new_cache.get("documents")
+        return new_cache, *held, located(*place)
     # The chunk overwrites keys that its first steps still see, so attend to the old cache as well.
     both = jax.tree.map(
         lambda a, b: jnp.concatenate([a, b], axis=1),
-        (*read(cache), *_slots(spec, cache["length"])),
-        (k, v, positions, exists),
+        (*read(cache), *_slots(spec, cache["length"]), cache.get("documents")),
+        (k, v, positions, exists, documents),
     )
-    return new_cache, *both[:2], KeyPositions(positions, *both[2:])
+    return new_cache, *both[:2], located(*both[2:])
 
 
 def _leaves_room(steps: Any, spec: CacheSpec) -> bool:

@@ -9,7 +9,16 @@ import jax.numpy as jnp
 from jaxnn import core
 from jaxnn.core import Layer
 from jaxnn.layers.noise import dropout
-from jaxnn.sequences.masks import zero_masked
+from jaxnn.sequences.masks import (
+    Documents,
+    check_mask,
+    documents,
+    first_steps,
+    is_segments,
+    split_mask,
+    valid_steps,
+    zero_masked,
+)
 
 
 class KeyPositions(NamedTuple):
@@ -18,11 +27,15 @@ class KeyPositions(NamedTuple):
     queries, keys: positions in the sequence, int32 [batch or 1, time] and [batch or 1, keys].
 
     seen: bool [batch, keys] or [batch, time, keys]; None if no key is hidden.
+
+    documents: in packed rows, the documents of queries and keys, a pair shaped as their positions:
+    each sees its own only.
     """
 
     queries: Any
     keys: Any
     seen: Any = None
+    documents: Any = None
 
 
 class MaskConfig(NamedTuple):
@@ -48,14 +61,45 @@ def attention_mask(pos: KeyPositions, rule: MaskConfig) -> jax.Array | None:
         limits.append(jnp.abs(steps) < rule.window)
     if pos.seen is not None:
         limits.append(pos.seen if pos.seen.ndim == steps.ndim else pos.seen[..., None, :])
+    if pos.documents is not None:
+        queries, keys = pos.documents
+        limits.append(queries[..., :, None] == keys[..., None, :])
     return reduce(jnp.logical_and, limits) if limits else None
 
 
 def positions(x: Any, mask: Any) -> jax.Array:
-    """The position of each step in its sequence, int32 [batch or 1, time], not counting padding."""
+    """The position of each step in its row, int32 [batch or 1, time], not counting padding."""
     if padded(mask):
-        return jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1
+        return jnp.cumsum(valid_steps(mask), axis=1, dtype=jnp.int32) - 1
     return jnp.arange(x.shape[1], dtype=jnp.int32)[None]
+
+
+class Packed(NamedTuple):
+    """The documents of packed rows.
+
+    start: int32 [batch, time], the position of the first step of the document of each step, which
+    tells documents apart, or None if rows are not packed.
+
+    place: the positions in the document, int32 [batch or 1, time].
+
+    carry: "segment" and "start" of the last document, int32 [batch] each; {} if not packed.
+    """
+
+    start: Any
+    place: jax.Array
+    carry: dict
+
+
+def packed(mask: Any, positions: jax.Array, carry: Any = None) -> Packed:
+    """The documents of steps at these positions in their rows, after what `carry` tells of."""
+    if not is_segments(mask):
+        return Packed(None, positions, {})
+    carry = {} if carry is None else carry
+    found: Documents = documents(mask, carry.get("segment"))
+    start = first_steps(found.starts, positions, carry.get("start"))
+    before = jnp.zeros_like(found.last) if carry.get("start") is None else carry["start"]
+    latest = jnp.maximum(before, jnp.where(found.starts, positions, 0).max(axis=1, initial=0))
+    return Packed(start, positions - start, {"segment": found.last, "start": latest})
 
 
 # Inputs
@@ -66,8 +110,8 @@ def check_sequence(x: Any, title: str, each_query: bool = True) -> tuple:
 
     each_query: whether the mask may differ between queries.
     """
-    x, mask = x if type(x) is tuple and len(x) == 2 else (x, None)
-    return _timed(x, title), _mask(mask, x, x.shape[1], title, each_query)
+    x, mask = split_mask(x, title, segments=True, queries=each_query)
+    return _timed(x, title), mask
 
 
 def padded(mask: Any) -> bool:
@@ -97,28 +141,10 @@ def check_memory(x: Any, title: str) -> tuple:
             f"{title} takes queries and memory of one batch and dtype, got "
             f"{core.describe((x, memory))}."
         )
-    return x, memory, _mask(mask, x, memory.shape[1], title, True)
+    return x, memory, check_mask(mask, x, title, keys=memory.shape[1], queries=True)
 
 
 def _timed(x: Any, title: str) -> Any:
     if core.check_features(x, title).ndim != 3:
         raise ValueError(f"{title} takes [batch, time, features], got {core.describe(x)}.")
     return x
-
-
-def _mask(mask: Any, x: Any, keys: int, title: str, each_query: bool) -> Any:
-    if mask is None:
-        return None
-    if getattr(mask, "dtype", None) != jnp.bool_:
-        raise TypeError(
-            f"{title} takes a bool mask, true where a key may be seen, got {core.describe(mask)}: "
-            "compare it, as in mask > 0."
-        )
-    batch, time = x.shape[:2]
-    if mask.shape != (batch, keys) and not (each_query and mask.shape == (batch, time, keys)):
-        other = f" or [{batch},{time},{keys}]" if each_query else ""
-        raise ValueError(
-            f"{title} takes a mask [{batch},{keys}]{other} with {core.describe(x)}, got "
-            f"{core.describe(mask)}."
-        )
-    return mask

@@ -239,7 +239,7 @@ def _layer(title, shape, forward, bias, w_init, b_init) -> Layer:
         y = forward(x, w)
         return y + b[0].reshape((1,) * (y.ndim - 1) + (-1,)) if b else y, ()
 
-    return Layer(init, apply, name=title)
+    return Layer(init, apply, title, title)
 
 
 def _grouped(title: str, width: Any, groups: Any) -> tuple[int, int]:

@@ -190,4 +190,5 @@ def taps(x: jax.Array, at: Window) -> Iterator[jax.Array]:
 def plain(title: str, function: Callable) -> Layer:
     """A function of an array as a layer of the given name, without params or state."""
     function.__name__ = title
-    return core.lift(function)
+    layer = core.lift(function)
+    return Layer(layer.init, layer.apply, title if title in core.OVER_SPACE else "", title)

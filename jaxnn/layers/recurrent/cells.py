@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxnn import core
 from jaxnn.core import Cell
 from jaxnn.printing import factory
-from jaxnn.sequences.unroll import recurrent
+from jaxnn.sequences.chunks import recurrent
 
 orthogonal = jax.nn.initializers.orthogonal()
 

@@ -17,8 +17,8 @@ from jaxnn.checks import check_number
 from jaxnn.core import Cell
 from jaxnn.layers.recurrent.cells import affine, check_chunk, gates, matmul
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import zero_masked
-from jaxnn.sequences.unroll import chunkwise
+from jaxnn.sequences.chunks import chunkwise
+from jaxnn.sequences.masks import broadcast_mask, zero_masked
 
 # Real and imaginary parts share a variance of 1 / features in b, and have 1 / states each in c.
 normal_b = jax.nn.initializers.variance_scaling(0.5, "fan_in", "normal")
@@ -26,15 +26,20 @@ normal_c = jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 def linear_scan(
-    a: jax.Array, b: jax.Array, h: jax.Array, mask: jax.Array | None = None
+    a: jax.Array,
+    b: jax.Array,
+    h: jax.Array,
+    mask: jax.Array | None = None,
+    starts: jax.Array | None = None,
 ) -> jax.Array:
-    """All h_t = a_t h_{t-1} + b_t; h_t = h_{t-1} at masked steps.
+    """All h_t = a_t h_{t-1} + b_t; h_t = h_{t-1} at masked steps, and h_t = b_t at starts.
 
     Args:
       a: [batch, time, ...], real or complex; axes of length 1 other than time are broadcast.
       b: [batch, time, ...].
       h: [batch, ...], the value before the first step.
       mask: bool [batch, time], false at padding, or None.
+      starts: bool [batch, time], true where a document of a packed row begins, or None.
 
     Returns:
       h [batch, time, ...], of the dtype of the arguments.
@@ -50,6 +55,8 @@ def linear_scan(
     if mask is not None:
         a = jnp.where(mask[..., None], a, jnp.ones_like(a))
         b = zero_masked(b, mask)
+    if starts is not None:
+        a = jnp.where(broadcast_mask(starts, b), jnp.zeros_like(a), a)
     return jax.lax.platform_dependent(a, b, h, cpu=_one_by_one, default=_at_once)
 
 
@@ -228,7 +235,7 @@ def lru(
         real = jnp.zeros((check_chunk(x, "lru").shape[0], states), core.param_dtype(x))
         return jax.lax.complex(real, real)
 
-    def run(params, h, x, mask):
+    def run(params, h, x, mask, starts):
         wide = x.astype(core.param_dtype(x))  # |lambda| would round to 1 in half precision
         nu, theta, gamma, *_ = core.unpack_params(params, wide, "lru", *names)
         *_, b, c, d = core.unpack_params(params, x, "lru", *names)
@@ -236,11 +243,11 @@ def lru(
         a = jax.lax.complex(size * jnp.cos(angle), size * jnp.sin(angle))
         a = jnp.broadcast_to(a[None, None], (1, x.shape[1], states))
         u = matmul(x, b, "lru").astype(wide.dtype) * jnp.exp(jnp.tile(gamma, 2))[None, None]
-        seen = linear_scan(a, jax.lax.complex(*jnp.split(u, 2, axis=-1)), h, mask)
+        seen = linear_scan(a, jax.lax.complex(*jnp.split(u, 2, axis=-1)), h, mask, starts)
         y = jnp.concatenate([seen.real, seen.imag], axis=-1).astype(x.dtype)
         return _end(h, seen), matmul(y, c, "lru") + matmul(x, d, "lru")
 
-    return chunkwise(init, carry, run)
+    return chunkwise(init, carry, run, restarts=True)
 
 
 def _minimal(title, width, size, coefficients, w_init, b_init) -> Cell:
@@ -254,14 +261,14 @@ def _minimal(title, width, size, coefficients, w_init, b_init) -> Cell:
     def carry(params, x):
         return jnp.zeros((check_chunk(x, title).shape[0], width), core.param_dtype(x))
 
-    def run(params, h, x, mask):
+    def run(params, h, x, mask, starts):
         z = project(params, x).astype(h.dtype)
         a, b = coefficients(*jnp.split(z, size, axis=-1))
-        seen = linear_scan(a, b, h, mask)
+        seen = linear_scan(a, b, h, mask, starts)
         return _end(h, seen), seen.astype(x.dtype)
 
     project = affine(title, size * width, "w", "b")
-    return chunkwise(init, carry, run, name=title)
+    return chunkwise(init, carry, run, restarts=True, name=title)
 
 
 def _end(h: jax.Array, seen: jax.Array) -> jax.Array:

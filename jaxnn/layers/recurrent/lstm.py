@@ -18,7 +18,7 @@ from jaxnn.layers.recurrent.cells import (
     zeros,
 )
 from jaxnn.printing import factory
-from jaxnn.sequences.unroll import recurrent
+from jaxnn.sequences.chunks import recurrent
 
 
 @factory

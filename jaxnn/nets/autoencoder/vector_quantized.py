@@ -91,7 +91,7 @@ def vector_quantizer(
         check_number(decay, f"{title}: decay, unless it is None,", least=0, below=1)
 
     def init(key, x):
-        x, _ = split_mask(x)
+        x, _ = split_mask(x, title)
         if core.check_features(x, title).ndim < 2 or not x.shape[-1]:
             raise ValueError(f"{title} takes [batch, ..., features], got {core.describe(x)}.")
         dtype = core.param_dtype(x)
@@ -101,7 +101,7 @@ def vector_quantizer(
         return (), {"codebook": codebook, "counts": jnp.ones((codes,), dtype)}
 
     def apply(params, state, x, *, key=None, train=False):
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, title)
         z = core.check_features(x if mask is None else zero_masked(x, mask), title)
         if decay is None:
             (codebook,) = core.unpack_params(params, z, title, "codebook")

@@ -31,7 +31,7 @@ from jaxnn.nets.mixture.routing import (
     top_k_route,
 )
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import split_mask, zero_masked
+from jaxnn.sequences.masks import split_mask, valid_steps, zero_masked
 
 FORMS = ("auto", "blocks", "ragged")
 
@@ -119,7 +119,7 @@ def sparse_mixture(
     parts = ("router", "experts", "shared") if shared else ("router", "experts")
 
     def init(key, x):
-        x, _ = split_mask(x)
+        x, _ = split_mask(x, "sparse_mixture", segments=True)
         core.check_features(x, "sparse_mixture")
         layers = (router, ensemble(expert, n), common)
         params = {
@@ -133,7 +133,8 @@ def sparse_mixture(
 
     def apply(params, state, x, *, key=None, train=False):
         core.require_state(state, "sparse_mixture")
-        x, mask = split_mask(x)
+        x, mask = split_mask(x, "sparse_mixture", segments=True)
+        mask = valid_steps(mask)
         x = x if mask is None else zero_masked(x, mask)
         valid = None if mask is None else jnp.asarray(mask).reshape(-1)
         rows = jnp.asarray(core.check_features(x, "sparse_mixture")).reshape(-1, x.shape[-1])

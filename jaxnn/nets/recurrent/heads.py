@@ -9,7 +9,7 @@ from jaxnn.layers.dense import dense
 from jaxnn.layers.embed import embedding
 from jaxnn.layers.noise import dropout as dropout_layer
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import normalize_mask, pool_steps, split_mask
+from jaxnn.sequences.masks import pool_steps, split_mask
 from jaxnn.sequences.unroll import stack, unroll
 
 POOLS = "last", "mean", "max"
@@ -85,7 +85,7 @@ def rnn_classifier(body: Any, outputs: int, *, pool: str = "last", dropout: floa
     def flow(f, x):
         h = f.body(x)
         if pool != "last":
-            h = pool_steps(h, normalize_mask(x)[1], pool)
+            h = pool_steps(h, split_mask(x, "rnn_classifier", lengths=True)[1], pool)
         return f.head(f.dropout(h))
 
     reader = unroll(check_body(body, "rnn_classifier"), last=pool == "last")
@@ -128,16 +128,18 @@ def rnn_language_model(
     (4, 6, 10)
     """
 
+    title = "rnn_language_model"
+
     def flow(f, x):
-        tokens, mask = split_mask(x)
+        tokens, mask = split_mask(x, title, segments=True)
         h = f.input_dropout(f.embed(tokens))
-        h = f.dropout(split_mask(f.body(paired(h, mask)))[0])
+        h = f.dropout(split_mask(f.body(paired(h, mask)), title, segments=True)[0])
         return paired(f.embed(h) if tied else f.head(h), mask)
 
     parts = {
         "embed": embedding(vocabulary, width),
         "input_dropout": dropout_layer(dropout),
-        "body": check_body(body, "rnn_language_model"),
+        "body": check_body(body, title),
         "dropout": dropout_layer(dropout),
     }
     return wire(flow, **parts) if tied else wire(flow, **parts, head=dense(vocabulary))

@@ -14,7 +14,7 @@ from jaxnn.layers.embed import embedding
 from jaxnn.layers.noise import dropout as dropout_layer
 from jaxnn.nets.recurrent.heads import check_body
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import normalize_mask, pool_steps, split_mask
+from jaxnn.sequences.masks import check_mask, pool_steps, split_mask
 from jaxnn.sequences.unroll import unroll
 
 
@@ -64,11 +64,12 @@ def attention_decoder(
 
     def flow(f, x):
         tokens, memory, memory_mask = _triple(x, "attention_decoder", "(tokens, memory, mask)")
-        tokens, mask = split_mask(tokens)
+        tokens, mask = split_mask(tokens, "attention_decoder", segments=True)
         e = f.input_dropout(f.embed(tokens).astype(memory.dtype))
         source = pool_steps(memory, memory_mask, "mean")[:, None]
         source = jnp.broadcast_to(source, (*e.shape[:2], source.shape[-1]))
-        h, _ = split_mask(f.body(paired(concatenate((e, source)), mask)))
+        x = paired(concatenate((e, source)), mask)
+        h, _ = split_mask(f.body(x), "attention_decoder", segments=True)
         c = f.attention((h, memory, memory_mask))
         y = jnp.tanh(f.mix(concatenate((h, c))))
         return paired(f.embed(f.dropout(y)), mask)
@@ -121,10 +122,8 @@ def seq2seq(encoder: Layer, decoder: Cell) -> Layer:
 
     def flow(f, x):
         source, lengths, target = _triple(x, "seq2seq", "(source, lengths, target)")
-        if lengths is None:
-            return f.decoder((target, f.encoder(source), None))
-        source, mask = normalize_mask((source, lengths))
-        return f.decoder((target, f.encoder((source, mask)), mask))
+        mask = check_mask(lengths, source, "seq2seq", lengths=True)
+        return f.decoder((target, f.encoder(source if mask is None else (source, mask)), mask))
 
     return wire(flow, encoder=encoder, decoder=unroll(decoder))
 

@@ -9,7 +9,7 @@ from jaxnn import core
 from jaxnn.checks import check_choice, check_function
 from jaxnn.core import Cell
 from jaxnn.nets.spiking.membrane import check_chunk, learnable_constants, resting_carry
-from jaxnn.sequences.unroll import recurrent
+from jaxnn.sequences.chunks import recurrent
 
 RESETS = "subtract", "zero", "delayed", "none"
 

@@ -10,7 +10,7 @@ from jaxnn.core import Cell
 from jaxnn.nets.spiking.membrane import check_chunk, resting_carry
 from jaxnn.nets.spiking.surrogate import arctan
 from jaxnn.printing import factory
-from jaxnn.sequences.unroll import recurrent
+from jaxnn.sequences.chunks import recurrent
 
 PEAK = 30.0  # mV, the membrane above which it spikes
 LIMIT = 35.0  # mV, the largest membrane, since a half step may overshoot by far

@@ -15,7 +15,7 @@ import optax
 
 from jaxnn import core
 from jaxnn.checks import check_choice, check_labels, check_number
-from jaxnn.sequences.masks import pool_steps, split_mask, zero_masked
+from jaxnn.sequences.masks import check_mask, pool_steps, zero_masked
 
 OVER_TIME = "mean", "max", "each"
 
@@ -142,7 +142,9 @@ def first_spikes(spikes: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     >>> nn.spiking.first_spikes(jnp.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])).tolist()
     [[1.0, 3.0]]
     """
-    y, mask = _masked(core.at_least_float32(_check_steps(spikes, "first_spikes")), mask)
+    y, mask = _masked(
+        core.at_least_float32(_check_steps(spikes, "first_spikes")), mask, "first_spikes"
+    )
     silent = jnp.cumprod(1 - y, axis=1)
     return (silent if mask is None else zero_masked(silent, mask)).sum(axis=1)
 
@@ -215,7 +217,8 @@ def spike_penalty(
         raise ValueError("spike_penalty takes spikes [batch, time, ...], got none.")
     total = jnp.zeros((), core.param_dtype(spikes))
     for leaf in jax.tree.leaves(spikes):
-        y, steps = _masked(core.at_least_float32(_check_steps(leaf, "spike_penalty")), mask)
+        wide = core.at_least_float32(_check_steps(leaf, "spike_penalty"))
+        y, steps = _masked(wide, mask, "spike_penalty")
         rate = pool_steps(y.reshape(*y.shape[:2], -1), steps)
         over, under = jnp.maximum(rate - most, 0), jnp.maximum(least - rate, 0)
         total = total + jnp.mean(jnp.square(over) + jnp.square(under))
@@ -249,7 +252,7 @@ def spike_rate(spikes: Any, mask: Any = None) -> jax.Array:
         raise ValueError("spike_rate takes spikes [batch, time, ...], got none.")
     total, count = jnp.float32(0), jnp.float32(0)
     for leaf in core.at_least_float32(leaves):
-        leaf, valid = _masked(leaf, mask)
+        leaf, valid = _masked(leaf, mask, "spike_rate")
         neurons = math.prod(leaf.shape[2:])
         steps = leaf.shape[0] * leaf.shape[1] if valid is None else valid.sum()
         total, count = total + leaf.sum(), count + jnp.asarray(steps, jnp.float32) * neurons
@@ -265,11 +268,11 @@ def _check_steps(y: Any, title: str) -> Any:
     return y
 
 
-def _masked(y: Any, mask: Any) -> tuple[Any, Any]:
+def _masked(y: Any, mask: Any, title: str) -> tuple[Any, Any]:
     """y with zeros at the steps that do not count, and the mask; None if all count."""
     if mask is None:
         return y, None
-    y, mask = split_mask((y, mask))
+    mask = check_mask(mask, y, title)
     return zero_masked(y, mask), mask
 
 
@@ -283,4 +286,4 @@ def _check_labeled(y: Any, labels: Any, title: str, mask: Any) -> tuple[Any, Any
             f"{core.describe(y)} and {core.describe(labels)}."
         )
     check_labels(labels, y.shape[-1], title)
-    return _masked(core.at_least_float32(y), mask)
+    return _masked(core.at_least_float32(y), mask, title)

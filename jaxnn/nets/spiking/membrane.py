@@ -11,7 +11,7 @@ from jaxnn import core
 from jaxnn.checks import check_choice, check_number
 from jaxnn.core import Cell
 from jaxnn.printing import factory
-from jaxnn.sequences.unroll import recurrent
+from jaxnn.sequences.chunks import recurrent
 
 
 @factory

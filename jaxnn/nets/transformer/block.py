@@ -25,6 +25,7 @@ from jaxnn.layers.attention.masks import paired
 from jaxnn.layers.noise import dropout as dropped
 from jaxnn.layers.norm import layer_norm
 from jaxnn.printing import factory
+from jaxnn.sequences.masks import split_mask
 
 SMALL = jax.nn.initializers.normal(0.02)
 
@@ -80,13 +81,15 @@ def transformer_block(
         children |= {"cross_norm": norm(), "cross": with_dropout(cross, dropout)}
     children |= {"mlp_norm": norm(), "mlp": with_dropout(feed_forward, dropout)}
 
+    pair = partial(split_mask, title="transformer_block", segments=True, queries=True)
+
     def around(norm, layer, x):
         return add((x, layer(norm(x)))) if pre_norm else norm(add((x, layer(x))))
 
     def block(f, x):
         x, *rest = triple(x) if cross is not None else (x,)
-        x, mask = uncouple(x)
-        x = around(f.attention_norm, lambda h: uncouple(f.attention(couple(h, mask)))[0], x)
+        x, mask = pair(x)
+        x = around(f.attention_norm, lambda h: pair(f.attention(couple(h, mask)))[0], x)
         if cross is not None:
             x = around(f.cross_norm, lambda h: f.cross((h, *rest)), x)
         y = couple(around(f.mlp_norm, f.mlp, x), mask)
@@ -139,7 +142,9 @@ def transformer(
 
     def flow(f, x):
         y = f.blocks(x)
-        y, mask = uncouple(y[0] if is_triple(y) else y)
+        y, mask = split_mask(
+            y[0] if is_triple(y) else y, "transformer", segments=True, queries=True
+        )
         return paired(y if norm is None else f.norm(y), mask)
 
     net = wire(flow, **children)
@@ -183,11 +188,6 @@ def is_triple(x: Any) -> bool:
     return type(x) is tuple and len(x) == 3
 
 
-def uncouple(x: Any) -> tuple[Any, Any]:
-    """(x, mask) of a pair, (x, None) of x alone; `attention` refuses a mask that does not fit."""
-    return x if type(x) is tuple and len(x) == 2 else (x, None)
-
-
 def couple(x: Any, mask: Any) -> Any:
     """The pair (x, mask), or x alone if there is no mask."""
     return x if mask is None else (x, mask)
@@ -214,13 +214,15 @@ def with_dropout(layer: Any, rate: float, *, before: bool = False) -> Net:
     if rate == 0:
         return layer
 
-    def apply(params, state, x, *, key=None, train=False):
+    def apply(params, state, carry_x, *, key=None, train=False):
         def thin(x):
             return drop.apply((), (), x, key=core.fold_in(key, 1), train=train)[0]
 
-        memory, x = x
-        x, mine = changed(x, thin) if before else x, core.fold_in(key, 0)
-        y, memory, state = core.apply_either(layer, params, state, memory, x, key=mine, train=train)
+        memory, x = carry_x
+        x, layer_key = changed(x, thin) if before else x, core.fold_in(key, 0)
+        y, memory, state = core.apply_either(
+            layer, params, state, memory, x, key=layer_key, train=train
+        )
         return (memory, y if before else changed(y, thin)), state
 
     return core.layer_or_cell(

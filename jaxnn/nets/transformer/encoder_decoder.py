@@ -32,11 +32,10 @@ from jaxnn.nets.transformer.block import (
     transformer,
     transformer_block,
     triple,
-    uncouple,
     with_dropout,
 )
 from jaxnn.nets.transformer.text import embedded, placement, positioned
-from jaxnn.sequences.masks import normalize_mask
+from jaxnn.sequences.masks import check_mask, split_mask
 
 GLOROT = jax.nn.initializers.glorot_uniform()
 
@@ -126,13 +125,14 @@ def encoder_decoder(
     def encode(f, x):
         (table,) = (getattr(f, name) for name in source)
         where = getattr(f, "source_positions", None)
-        return uncouple(f.encoder(embedded(table, where, couple(*normalize_mask(x)), place)))[0]
+        x = couple(*split_mask(x, title, lengths=True))
+        return split_mask(f.encoder(embedded(table, where, x, place)), title)[0]
 
     def decode(f, x):
         tokens, memory, mask = triple(x)
-        mask = mask if mask is None else normalize_mask((memory, mask))[1]
+        mask = check_mask(mask, memory, title, lengths=True)
         h = embedded(f.embed, getattr(f, "positions", None), tokens, place)
-        h, mask = uncouple(f.decoder((h, memory, mask)))
+        h, mask = split_mask(f.decoder((h, memory, mask)), title, segments=True)
         return paired(f.embed(h), mask)
 
     def both(f, x):
@@ -244,8 +244,8 @@ def _part(net: Layer | Cell, *names: str) -> Net:
     def carry(params, x):
         return core.initial_carry(net, own(params), x)
 
-    def apply(params, state, x, *, key=None, train=False):
-        memory, x = x
+    def apply(params, state, carry_x, *, key=None, train=False):
+        memory, x = carry_x
         y, memory, state = core.apply_either(
             net, own(params), state, memory, x, key=key, train=train
         )

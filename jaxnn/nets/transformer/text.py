@@ -8,6 +8,7 @@ padded row gives what it would give without padding. Tokens outside the vocabula
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -19,10 +20,11 @@ from jaxnn.layers.attention.masks import paired
 from jaxnn.layers.dense import dense
 from jaxnn.layers.embed import embedding, learned_positions, sinusoidal_positions
 from jaxnn.layers.norm import layer_norm
-from jaxnn.nets.transformer.block import SMALL, couple, is_triple, uncouple, with_dropout
+from jaxnn.nets.transformer.block import SMALL, couple, is_triple, with_dropout
 from jaxnn.printing import factory
-from jaxnn.sequences.masks import normalize_mask, split_mask, zero_masked
-from jaxnn.sequences.unroll import chunkwise, unroll
+from jaxnn.sequences.chunks import chunkwise
+from jaxnn.sequences.masks import first_steps, split_mask, zero_masked
+from jaxnn.sequences.unroll import unroll
 
 
 @factory
@@ -80,7 +82,8 @@ def language_model(
         children["head"] = dense(vocabulary, bias=False, w_init=w_init)
 
     def flow(f, x):
-        h, mask = uncouple(f.body(embedded(f.embed, getattr(f, "positions", None), x, place)))
+        h = f.body(embedded(f.embed, getattr(f, "positions", None), x, place))
+        h, mask = split_mask(h, "language_model", segments=True)
         return paired(f.embed(h) if tied else f.head(h), mask)
 
     return wire(flow, **children)
@@ -141,19 +144,19 @@ def text_encoder(
     if types:
         children["types"] = embedding(types, width, w_init=w_init)
     children |= {"embed_norm": norm(), "body": with_dropout(body, dropout, before=True)}
+    pair = partial(split_mask, title=title, segments=True)
 
     def flow(f, x):
         tokens, mask, kinds = x if is_triple(x) else (x, None, None)
-        tokens, mask = normalize_mask(couple(tokens, mask))
+        tokens, mask = pair(couple(tokens, mask), lengths=True)
         if kinds is not None and not types:
             raise ValueError(f"{title} was built without types and got some: leave them out.")
-        h, mask = uncouple(
-            embedded(f.embed, getattr(f, "positions", None), couple(tokens, mask), place)
-        )
+        tokens = couple(tokens, mask)
+        h, mask = pair(embedded(f.embed, getattr(f, "positions", None), tokens, place))
         if types:
             kinds = jnp.zeros(h.shape[:2], jnp.int32) if kinds is None else kinds
             h = add((h, f.types(kinds)))
-        return uncouple(f.body(couple(f.embed_norm(h), mask)))[0]
+        return pair(f.body(couple(f.embed_norm(h), mask)))[0]
 
     return wire(flow, **children)
 
@@ -200,13 +203,13 @@ def embedded(embed: Callable, positions: Callable | None, x: Any, place: Placeme
     tokens, mask = _tokens(x, place)
     h = embed(tokens) * place.scale
     if positions is not None:
-        h = uncouple(positions(couple(h, mask)))[0]
+        h = split_mask(positions(couple(h, mask)), place.title, segments=True)[0]
     return couple(h, mask)
 
 
 def _tokens(x: Any, place: Placement) -> tuple[Any, Any]:
     """(tokens, mask), with token 0 where the mask is false; raises if they are not tokens."""
-    x, mask = split_mask(x)
+    x, mask = split_mask(x, place.title, segments=True)
     if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(
             f"{place.title} takes tokens, integers [batch, time], got {core.describe(x)}: cast "
@@ -228,12 +231,22 @@ def _tokens(x: Any, place: Placement) -> tuple[Any, Any]:
 def _counting(positions: Cell) -> Cell:
     """Positions that count only the steps whose mask is true, as attention does."""
 
-    def run(params, start, x, mask):
+    def run(params, start, x, mask, starts):
         (end, y), _ = positions.apply(params, (), (start, jnp.zeros_like(x)))
-        if mask is not None:
-            place = jnp.maximum(jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1, 0)
+        if mask is None:
+            return end, x + y
+        place = jnp.maximum(jnp.cumsum(mask, axis=1, dtype=jnp.int32) - 1, 0)
+        if starts is None:
             y = jnp.take_along_axis(y, place[..., None], axis=1)
-            end = start + mask.sum(axis=1, dtype=start.dtype)
-        return end, x + y
+            return start + mask.sum(axis=1, dtype=start.dtype), x + y
+        # A document that goes on from the chunk before has its first step there.
+        first = first_steps(starts, place)
+        steps = mask.sum(axis=1, dtype=start.dtype)
+        latest = first.max(axis=1, initial=0)
+        end = jnp.where(starts.any(axis=1), steps - latest, start + steps)
+        (_, anew), _ = positions.apply(params, (), (jnp.zeros_like(start), jnp.zeros_like(x)))
+        place = (place - first)[..., None]
+        y, anew = (jnp.take_along_axis(each, place, axis=1) for each in (y, anew))
+        return end, x + jnp.where((jnp.cumsum(starts, axis=1) > 0)[..., None], anew, y)
 
-    return chunkwise(positions.init, positions.carry, run)
+    return chunkwise(positions.init, positions.carry, run, restarts=True)

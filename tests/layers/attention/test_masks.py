@@ -65,7 +65,7 @@ def test_no_nan_spreads_from_where_no_step_is():
     ("mask", "error", "message"),
     [
         (jnp.ones((1, 5)), TypeError, r"got float32\[1,5\]: compare it"),
-        ([[True] * 5], TypeError, "takes a bool mask, true where a key may be seen"),
+        ([[True] * 5], TypeError, r"or bool .batch, time, keys. or segments .*: give an array"),
         (jnp.ones((1, 5, 1), bool), ValueError, r"a mask \[1,5\] or \[1,5,5\] with float32"),
         (jnp.ones((5,), bool), ValueError, r"got bool\[5\]"),
         (jnp.ones((1, 4), bool), ValueError, r"got bool\[1,4\]"),

@@ -77,6 +77,7 @@ def test_adaptive_pools_give_the_size_they_are_asked_for():
 @pytest.mark.parametrize(
     "net", [max_pool(2), max_pool(3, stride=1), global_max_pool(), adaptive_max_pool(2)]
 )
+@pytest.mark.first(1)
 def test_the_first_of_equals_gets_the_whole_gradient(net):
     gradient = jax.jit(jax.grad(lambda x: net((), x).sum()))(jnp.ones((1, 5, 5, 1)))
     assert gradient[0, 0, 0, 0] >= 1
@@ -107,6 +108,7 @@ def test_means_of_half_precision_are_summed_in_single(net):
     "net",
     [max_pool(2), max_pool(2, stride=1), avg_pool(2), avg_pool(3, stride=1), adaptive_max_pool(3)],
 )
+@pytest.mark.first(1)
 def test_an_empty_batch_gives_an_empty_batch(net):
     x = jnp.ones((0, 4, 4, 3))
     assert net((), x).shape[0] == 0
@@ -153,6 +155,7 @@ def test_the_forms_of_a_mean_agree():
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 13])
+@pytest.mark.first(2)
 def test_the_largest_pair_by_pair_is_the_maximum(n):
     x = jnp.arange(n * 2.0).reshape(n, 2) % 5
     value, gradient = jax.value_and_grad(lambda x: pool.largest(x, 0).sum())(x)

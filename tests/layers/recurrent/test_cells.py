@@ -96,6 +96,7 @@ def test_initialisers_see_one_gate_at_a_time(key):
 
 
 @pytest.mark.parametrize("make", CELLS)
+@pytest.mark.first(2)
 def test_half_precision_comes_out_as_it_went_in(make, key):
     net = unroll(make(8))
     x = X.astype(jnp.bfloat16)

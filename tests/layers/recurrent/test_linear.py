@@ -18,6 +18,7 @@ def draw(key, *shape, dtype=jnp.float32):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.complex64])
 @pytest.mark.parametrize("steps", [1, 2, 7, 64])
 @pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.first(5)
 def test_one_by_one_and_at_once_agree_in_values_and_gradients(dtype, steps, rows, key):
     keys = jax.random.split(key, 4)
     a = 0.9 * jnp.tanh(draw(keys[0], rows, steps, 4, dtype=dtype))

@@ -32,6 +32,7 @@ def by_hand(p, x, coupled=False):
 @pytest.mark.parametrize("projection", [None, 2, 9])
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("width", [6, 65])  # gates of wide ones are made in two halves
+@pytest.mark.first(8)
 def test_every_variant_is_its_equations(peepholes, projection, coupled, width, key):
     cell = lstm(width, peepholes=peepholes, projection=projection, coupled=coupled)
     y, p = made(cell, key)

@@ -49,6 +49,7 @@ def test_padding_of_a_sample_counts_as_nothing():
 
 
 @pytest.mark.parametrize("counts", [[2], [2, 2], [3, 1]])
+@pytest.mark.first(1)
 def test_a_sample_invents_no_edge_and_sees_as_the_graph_does(counts):
     x = nn.graph.by_receiver(
         nn.graph.make_graph(np.eye(9, dtype=np.float32), *RNG.integers(0, 9, (2, 20)))

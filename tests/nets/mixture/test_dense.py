@@ -61,6 +61,7 @@ def test_a_tree_of_gates_is_the_product_along_its_branches():
 
 
 @pytest.mark.parametrize("branches", [(4,), (2, 2)])
+@pytest.mark.first(1)
 def test_rows_of_several_axes_are_rows(branches):
     net = nn.mixture.mixture_of_experts(nn.dense(2), *branches, gate=lambda n: nn.mlp(5, n))
     x = jnp.stack([X, X + 1], axis=1)
@@ -149,6 +150,7 @@ def test_the_loss_of_tasks_is_their_weighed_sum():
 
 
 @pytest.mark.parametrize("branches", [(4,), (2, 2)])
+@pytest.mark.first(1)
 def test_an_expert_nobody_uses_is_reported_and_does_no_harm(branches):
     net = nn.mixture.mixture_of_experts(nn.dense(2), *branches)
     params = made(net)

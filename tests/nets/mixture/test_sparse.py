@@ -64,6 +64,7 @@ def reference(params, x, top_k, room=None, gated=False):
 
 
 @pytest.mark.parametrize(("form", "top_k"), [("auto", 1), ("ragged", 2), ("blocks", 4)])
+@pytest.mark.first(1)
 def test_each_row_goes_to_its_likeliest_experts(form, top_k):
     net = layer(top_k, form=form, gated=True)
     params, state = made(net)
@@ -242,6 +243,7 @@ def test_what_does_not_divide_by_the_devices_is_refused():
 
 
 @pytest.mark.parametrize("form", ["ragged", "blocks", "capacity"])
+@pytest.mark.first(1)
 def test_an_expert_nobody_uses_is_reported_and_does_no_harm(form):
     net = layer(2, capacity=1.0) if form == "capacity" else layer(2, form=form)
     params, state = made(net)

@@ -170,6 +170,7 @@ def cut(loss, **options):
         *((nn.spiking.membrane_loss, {"over": over}) for over in ("mean", "max", "each")),
     ],
 )
+@pytest.mark.first(3)
 def test_steps_that_are_padding_change_no_loss(loss, options):
     own, masked = cut(loss, **options)
     np.testing.assert_allclose(masked, own, rtol=1e-5)

@@ -36,6 +36,7 @@ def batch(key, known=11):
         {"pre_norm": False, "positions": "alibi"},
     ],
 )
+@pytest.mark.first(1)
 def test_decoding_step_by_step_is_the_whole(options, key):
     model = small(capacity=6, **options)
     source, mask, target = batch(key, options.get("source_vocabulary", 11))

@@ -67,6 +67,7 @@ def check_encoder(case: dict) -> None:
 
 
 @pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.first(2)
 def test_decoders_give_the_logits_and_the_tokens_of_the_peer(name):
     check_decoder(golden(name))
 

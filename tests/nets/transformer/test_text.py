@@ -52,6 +52,7 @@ def test_bert_has_109_million_params():
 
 
 @pytest.mark.parametrize("positions", KINDS)
+@pytest.mark.first(2)
 def test_padding_and_the_cache_change_nothing(positions, key):
     net = small(positions)
     x, mask = tokens(key, 3, 6), jnp.array([[1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0], [0] * 6], bool)
@@ -177,6 +178,7 @@ def test_positions_that_are_none_are_refused():
 
 
 @pytest.mark.parametrize("positions", KINDS)
+@pytest.mark.first(2)
 def test_an_encoder_sees_no_padding(positions, key):
     added, seen = parts.attending(positions)
     body = parts.transformer(2, 2, 32, pre_norm=False, **seen)

@@ -88,6 +88,7 @@ def _place(path):
 
 
 @pytest.mark.parametrize("name", golden.names("cnn"))
+@pytest.mark.first(1)
 def test_it_is_what_pytorchs_layers_compute(name):
     net = {
         "resnet of basic blocks": nn.resnet(5, (1, 1), width=4),

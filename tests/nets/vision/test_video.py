@@ -23,6 +23,7 @@ def shapes(net, *shape):
 
 
 @pytest.mark.parametrize(("factored", "size"), [(False, 33371472), (True, 31505325)])
+@pytest.mark.first(1)
 def test_it_has_the_published_number_of_params(factored, size):
     net = nn.video_resnet(400, 18, factored=factored)
     assert shapes(net, 2, 8, 32, 32, 3) == (size, (2, 400))
