@@ -13,7 +13,7 @@ from tests.parts import language_model
 X = np.arange(8 * 16).reshape(8, 16) % 64
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_value_gradient_and_tangent_are_those_of_the_function(remat):
     net = language_model(64, 32, 2, 4, length=16, remat=remat)
     measured = nn.training.supervised(net, optax.softmax_cross_entropy_with_integer_labels)
