@@ -6,14 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import jaxnn as nn
 from jaxnn.layers.attention.attention import attention, cross_attention
 from jaxnn.layers.attention.positions import alibi_slopes, rotary
 from jaxnn.sequences.unroll import unroll
-from tests import golden
 
 pytestmark = pytest.mark.ordinary
 
@@ -208,99 +204,6 @@ def test_a_row_of_padding_gives_zeros():
     assert (y == 0).all()
 
 
-# The cache
-
-
-def stepped(cell, params, x, lengths):
-    """The outputs of a cell fed with chunks, and its last carry."""
-    step = jax.jit(cell.apply)
-    carry, ys, start = cell.carry(params, x), [], 0
-    for length in lengths:
-        part = jax.tree.map(lambda leaf, a=start, b=start + length: leaf[:, a:b], x)
-        (carry, y), _ = step(params, (), (carry, part))
-        ys.append(y)
-        start += length
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *ys), carry
-
-
-@pytest.mark.parametrize("where", [None, *MASKS])
-@pytest.mark.parametrize(
-    ("name", "capacity"),
-    [("causal rotary", 7), ("causal window alibi", 3), ("causal window alibi", 5)],
-)
-def test_the_cached_view_is_the_whole_one(name, capacity, where):
-    layer, cell = kind(name), kind(name, capacity)
-    x = X if where is None else (X, MASKS[where])
-    params = made(layer, x)
-    whole = run(layer, params, x)
-    y, once = stepped(cell, params, x, [7])
-    chex.assert_trees_all_close(y, whole, atol=1e-5)
-    y, thrice = stepped(cell, params, x, [3, 1, 3])
-    chex.assert_trees_all_close(y, whole, atol=1e-5)
-    chex.assert_trees_all_close(once, thrice, atol=1e-5)
-
-
-def test_the_cached_view_has_the_params_of_the_whole_one():
-    views = [jax.jit(kind("causal rotary", c).init)(jax.random.key(4), X) for c in (None, 7)]
-    chex.assert_trees_all_equal(*views)
-
-
-def test_steps_beyond_the_capacity_are_not_numbers():
-    cell, layer = attention(2, causal=True, capacity=5), attention(2, causal=True)
-    params = made(layer)
-    whole = run(layer, params, X)
-    for lengths in ([4, 3], [3, 1, 3]):
-        y, _ = stepped(cell, params, X, lengths)
-        assert jnp.allclose(y[:, :5], whole[:, :5], atol=1e-5)
-        assert jnp.isnan(y[:, 5:]).all()
-
-
-def test_padding_does_not_fill_the_cache():
-    cell = attention(2, causal=True, capacity=5)
-    params, mask = made(cell, X[:, :5]), MASKS["between"]
-    (y, _), carry = stepped(cell, params, (X, mask), [5, 2])
-    assert jnp.isfinite(y).all()
-    assert carry["length"].tolist() == [4, 4]
-
-
-def test_a_chunk_beyond_the_capacity_is_refused():
-    cell = attention(2, causal=True, capacity=5)
-    with pytest.raises(ValueError, match="a chunk of 7 steps overflows a cache of 5"):
-        cell.init(jax.random.key(0), X)
-    params = made(cell, X[:, :5])
-    with pytest.raises(ValueError, match="a chunk of 7 steps overflows a cache of 5"):
-        cell.apply(params, (), (cell.carry(params, X), X))
-
-
-def test_the_cache_has_the_dtype_of_the_activations():
-    net = nn.with_dtype(attention(2, causal=True, capacity=8), jnp.bfloat16)
-    params, _ = net.init(jax.random.key(0), X)
-    carry = net.carry(params, X)
-    assert carry["keys"].dtype == carry["values"].dtype == jnp.bfloat16
-    assert carry["length"].dtype == jnp.int32
-
-
-def test_gradients_flow_through_the_cache():
-    cell, layer = attention(2, causal=True, capacity=8), attention(2, causal=True)
-    params = made(layer)
-
-    def through(net):
-        def loss(params):
-            y = net(params)
-            return jnp.sum(jnp.sin(y + jnp.arange(y.size).reshape(y.shape)))
-
-        return jax.jit(jax.grad(loss))(params)
-
-    chunks = through(lambda params: stepped(cell, params, X, [3, 4])[0])
-    chex.assert_trees_all_close(chunks, through(lambda p: layer(p, X)), atol=1e-4, rtol=1e-4)
-
-
-def test_a_mask_of_each_query_is_not_for_the_cache():
-    cell = attention(2, causal=True, capacity=8)
-    with pytest.raises(ValueError, match=r"a mask \[2,7\] with"):
-        cell.init(jax.random.key(0), (X, jnp.ones((2, 7, 7), bool)))
-
-
 # Cross-attention
 
 
@@ -411,104 +314,3 @@ def test_without_a_batch_or_steps_there_is_nothing():
     params = made(net, (X, MEMORY))
     y = run(net, params, (X, MEMORY[:, :0]))
     assert jnp.allclose(y, jnp.broadcast_to(params["out"]["b"], X.shape), atol=1e-6)
-
-
-# PyTorch
-
-
-def packed(case):
-    """Our params from PyTorch's, which stand [outputs, inputs]."""
-    q, k, v = case["q"].T, case["k"].T, case["v"].T
-    out = {"w": case["out"].T, "b": case["out_b"]}
-    if k.shape[0] == 8:
-        return {"qkv": {"w": jnp.concatenate([q, k, v], 1), "b": case["b"]}, "out": out}
-    kv = {"w": jnp.concatenate([k, v], 1), "b": case["b"][8:]}
-    return {"q": {"w": q, "b": case["b"][:8]}, "kv": kv, "out": out}
-
-
-def ours(name):
-    net = {
-        "self causal": attention(4, causal=True),
-        "cross": cross_attention(4),
-        "cross padded": cross_attention(4),
-        "grouped causal": attention(4, kv_heads=2, causal=True, bias=False),
-        "grouped window": attention(4, kv_heads=2, causal=True, window=2, bias=False),
-        "grouped query-key norm": attention(4, kv_heads=2, causal=True, qk_norm=True, bias=False),
-    }.get(name, attention(4))
-
-    def run(case):
-        x = tuple(case[each] for each in ("x", "memory", "mask") if each in case)
-        x = x[0] if len(x) == 1 else x
-        if "qkv" in case:
-            params = {"qkv": {"w": case["qkv"].T}, "out": {"w": case["out"].T}}
-            if "q_scale" in case:
-                params |= {f"{each}_norm": {"scale": case[f"{each}_scale"]} for each in "qk"}
-        else:
-            params = packed(case)
-        y = net(params, x)
-        return y[0] if isinstance(y, tuple) else y
-
-    return run
-
-
-@pytest.mark.parametrize("name", golden.names("attention"))
-def test_values_and_gradients_are_pytorchs(name):
-    golden.check(golden.load("attention", name), ours(name))
-
-
-@st.composite
-def configurations(draw):
-    kv_heads = draw(st.sampled_from([1, 2, 3]))
-    window = draw(st.none() | st.integers(1, 6))
-    return {
-        "kv_heads": kv_heads,
-        "heads": kv_heads * draw(st.integers(1, 3)),
-        "each": draw(st.integers(1, 5)),
-        "features": draw(st.integers(1, 6)),
-        "time": draw(st.integers(1, 8)),
-        "causal": draw(st.booleans()),
-        "window": window,
-        "masked": draw(st.booleans()),
-        "seed": draw(st.integers(0, 99)),
-    }
-
-
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(configurations())
-def test_any_configuration_is_pytorchs(c):
-    torch = pytest.importorskip("torch", reason="pip install -e '.[peers]'")
-    key, width = jax.random.key(c["seed"]), c["heads"] * c["each"]
-    x = jax.random.normal(key, (2, c["time"], c["features"]))
-    mask = jax.random.bernoulli(key, 0.6, (2, c["time"], c["time"]))
-    net = attention(
-        c["heads"], kv_heads=c["kv_heads"], width=width, causal=c["causal"], window=c["window"]
-    )
-    params, _ = net.init(key, x)
-
-    def loss(params, x):
-        y = net(params, (x, mask))[0] if c["masked"] else net(params, x)
-        return jnp.sum(jnp.sin(y)), y
-
-    (gradients, y) = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, x)
-
-    held = jax.tree.map(
-        lambda leaf: torch.tensor(np.asarray(leaf), requires_grad=True), (params, x)
-    )
-    (theirs, x_), steps = held, torch.arange(c["time"])
-    split = (x_ @ theirs["qkv"]["w"] + theirs["qkv"]["b"]).unflatten(-1, (-1, c["each"]))
-    q, k, v = split.transpose(1, 2).split([c["heads"], c["kv_heads"], c["kv_heads"]], dim=1)
-    far = steps[:, None] - steps
-    see = torch.tensor(np.asarray(mask)) if c["masked"] else torch.ones(2, *far.shape) > 0
-    see = see & (far >= 0) if c["causal"] else see
-    see = see & (far.abs() < c["window"]) if c["window"] else see
-    attended = torch.nn.functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=see[:, None], enable_gqa=True
-    )
-    # Where a query sees nothing PyTorch gives zeros here too, but no number for its gradient.
-    attended = torch.where(see.any(-1)[:, None, :, None], attended, torch.zeros(()))
-    wanted = attended.transpose(1, 2).flatten(2) @ theirs["out"]["w"] + theirs["out"]["b"]
-    assert np.allclose(y, wanted.detach().numpy(), atol=1e-5)
-    if see.any(-1).all():
-        torch.sin(wanted).sum().backward()
-        for mine, other in zip(jax.tree.leaves(gradients), jax.tree.leaves(held), strict=True):
-            assert np.allclose(mine, other.grad.numpy(), atol=1e-4)
