@@ -15,7 +15,7 @@ from tests.registry import ENTRIES, HALF
 KEY = jax.random.key(0)
 # Small entries that every law binds one of, and which are run on optimized programs too.
 PLAIN = {"batch_norm of images", "attention"}
-# One entry or two of each family. The laws that compile most (3 op by op, 7, 10, 11) are run by
+# One entry or two of each family. The laws that compile most (3 op by op, 6, 7, 10, 11) are run by
 # these, and by all others with `--long`; the recipes of law 10 that are not "fully sharded" by
 # these alone.
 FAMILIES = {

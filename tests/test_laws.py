@@ -104,7 +104,7 @@ def test_rows_do_not_see_each_other(name):
     chex.assert_trees_all_close(rows(z, 0, 1), rows(y, 1, 2), rtol=1e-5, atol=1e-6)
 
 
-@law(6)
+@law(6, long=True)
 @pytest.mark.parametrize("train", [False, True])
 def test_gradients_are_those_of_finite_differences(name, train):
     if train not in modes(name) or (modes(name)[-1] != train and name not in FAMILIES):
