@@ -65,7 +65,7 @@ def init_train(
     """
     if not isinstance(net, Cell):
         net = lift(net)  # refuses a factory that was not called
-    check_optimizer(optimizer, "start")
+    check_optimizer(optimizer, "init_train")
     check_key(key)
     refuse_explicit_axes(x, "x")
 
