@@ -162,7 +162,7 @@ def test_a_step_compiles_for_a_slice_of_tpus(target, devices):
 
 @needs_tpu
 @pytest.mark.long
-def test_a_fully_sharded_step_gathers_params_and_reduces_no_matrix_whole():
+def test_a_fully_sharded_step_gathers_params_and_reduces_no_matrix_of_a_block_whole():
     net, tokens = nn.gpt2(256, 512, 2, 8, length=256), spec((64, 256), jnp.int32)
     loss = nn.training.supervised(net, optax.softmax_cross_entropy_with_integer_labels)
     update = nn.training.step(loss, optax.sgd(1e-2))
@@ -176,9 +176,11 @@ def test_a_fully_sharded_step_gathers_params_and_reduces_no_matrix_whole():
     moved = dict.fromkeys(("all-reduce", "all-gather", "all-to-all"), 0)
     for each in plan.traffic:
         moved[each.kind] = moved.get(each.kind, 0) + each.bytes
-    # Biases and the scales of norms are whole on every device, as are the loss and its parts.
+    # Biases and the scales of norms are whole on every device, as are the loss and its parts. The
+    # two tables of vectors are gathered by rows, of which XLA sums the gradients whole.
     small = sum(size for size in sizes if size < 4 * 2**12 * 2)
-    assert moved["all-reduce"] < 2 * small + 2**16
+    tables = 2 * 256 * 512 * 4
+    assert moved["all-reduce"] < 2 * small + tables + 2**16
     # Once for the forward pass and once for the backward pass; activations stay where they are.
     assert 0.9 * sum(sizes) < moved["all-gather"] < 2.2 * sum(sizes)
     assert moved["all-to-all"] == 0
