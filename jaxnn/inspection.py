@@ -40,12 +40,22 @@ def taps(
     Returns:
       A dict from paths to arrays.
 
+    Raises:
+      ValueError: if the params are of another net, or not those of its `init`.
+
     >>> import jax, jaxnn as nn
     >>> net, x = nn.mlp(8, 2), jax.numpy.ones((4, 3))
     >>> params, state = net.init(jax.random.key(0), x)
     >>> {path: y.shape for path, y in nn.taps(net, params, state, x).items()}
     {'0': (4, 8), '1': (4, 8), '2': (4, 2)}
     """
+
+    wanted = jax.eval_shape(lambda: net.init(jax.random.key(0), spec(x))[0])
+    if _shapes(params) != _shapes(wanted):
+        raise ValueError(
+            f"taps takes the params of the net, {describe(wanted)[:200]}, got "
+            f"{describe(params)[:200]}."
+        )
 
     def forward(params, state, x, key):
         return apply_either(
@@ -57,6 +67,11 @@ def taps(
     found: dict[str, Any] = {}
     _evaluate(jaxpr.jaxpr, jaxpr.consts, jax.tree.leaves(inputs), (), found)
     return found
+
+
+def _shapes(params: Tree) -> tuple:
+    leaves, structure = jax.tree.flatten(params)
+    return structure, [getattr(leaf, "shape", None) for leaf in leaves]
 
 
 class LayerSummary(NamedTuple):

@@ -59,6 +59,7 @@ def init_train(
 
     Raises:
       TypeError: if an optimizer is not one of optax's, or if the key is not a key.
+      ValueError: if there are not two nets and two optimizers.
 
     >>> import jax, jax.numpy as jnp, jaxnn as nn, optax
     >>> nets, adam = (nn.mlp(8, 2), nn.mlp(8, 1)), optax.adam(1e-3)
@@ -67,6 +68,11 @@ def init_train(
     >>> int(train.step)
     0
     """
+    if len(nets) != 2 or len(optimizers) != 2:
+        raise ValueError(
+            "gan.init_train takes nets, (generator, discriminator), and as many optimizers, got "
+            f"{len(nets)} nets and {len(optimizers)} optimizers."
+        )
     generator = init_net(nets[0], optimizers[0], fold_in(key, 0), z)
     discriminator = init_net(nets[1], optimizers[1], fold_in(key, 1), x)
     return Adversaries(generator, discriminator, jax.tree.map(jnp.copy, generator.params))

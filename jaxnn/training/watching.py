@@ -164,7 +164,7 @@ def _library(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f"this log needs {name}: {install(extra)}") from error
+        raise ImportError(f"log_{extra} needs {name}: {install(extra)}") from error
 
 
 @contextmanager

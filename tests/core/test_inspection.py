@@ -1,6 +1,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import pytest
 
 import jaxnn as nn
 from tests.small import counter, decay
@@ -15,6 +16,12 @@ def test_taps_are_the_outputs_of_the_children(key):
     assert list(found) == ["encoder/0", "encoder/1", "encoder/2", "encoder", "head"]
     chex.assert_trees_all_close(found["head"], net(params, X), rtol=1e-6)
     chex.assert_trees_all_close(found["encoder/1"], jax.nn.relu(found["encoder/0"]))
+
+
+def test_taps_of_params_of_another_net_are_refused(key):
+    params, state = nn.mlp(8, 2).init(key, X)
+    with pytest.raises(ValueError, match="taps takes the params of the net"):
+        nn.taps(nn.mlp(16, 2), params, state, X)
 
 
 def test_taps_of_repeat_are_stacked_over_depth(key):

@@ -311,6 +311,8 @@ def test_a_class_that_there_is_not_stops_the_run():
 
 
 def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="as many optimizers, got 0 nets and 2 optimizers"):
+        nn.gan.init_train([], [optax.sgd(0.1)] * 2, jax.random.key(0), jnp.ones((4, 2)), None)
     with pytest.raises(ValueError, match="latent must be a whole number of at least 1, got 0"):
         nn.gan.losses(NETS, 0)
     losses = nn.gan.losses(NETS, 3)
