@@ -81,7 +81,7 @@ def records(folder):
 
 def test_tensorboard_reads_every_number_at_its_step(tmp_path):
     pytest.importorskip("tensorboardX")
-    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
 
     log = nn.training.log_tensorboard(tmp_path / "runs")
     log(ROW)

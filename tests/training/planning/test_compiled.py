@@ -173,7 +173,7 @@ def test_a_fully_sharded_step_gathers_params_and_reduces_no_matrix_of_a_block_wh
         "v5e:2x4", update, train, (tokens, tokens), sharding=nn.training.fully_sharded
     )
     sizes = [4 * leaf.size for leaf in jax.tree.leaves(train.params)]
-    moved = dict.fromkeys(("all-reduce", "all-gather", "all-to-all"), 0)
+    moved: dict[str, int] = {"all-reduce": 0, "all-gather": 0, "all-to-all": 0}
     for each in plan.traffic:
         moved[each.kind] = moved.get(each.kind, 0) + each.bytes
     # Biases and the scales of norms are whole on every device, as are the loss and its parts. The

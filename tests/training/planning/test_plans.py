@@ -28,7 +28,7 @@ def problem(rows=64, net=NET):
     return nn.training.step(loss, OPTIMIZER), train, (x, y)
 
 
-def planned(topology, rows=64, compiler=False, **options):
+def planned(topology, rows=64, compiler: bool | None = False, **options):
     return nn.training.plan(*problem(rows), topology=topology, compiler=compiler, **options)
 
 
