@@ -71,6 +71,8 @@ def pytest_collection_modifyitems(config, items):
             items[:] = [item for item in items if item in ordinary]
     elif any(item.path.name == "test_ordinary.py" for item in items):
         items[:] = [item for item in items if item not in ordinary]
+    # The longest single tests come first, so that no process ends with one of them alone.
+    items.sort(key=lambda item: item.path.name not in ("test_ordinary.py", "test_style.py"))
 
 
 MAPS = pathlib.Path("/proc/self/maps")
